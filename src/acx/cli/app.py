@@ -1,0 +1,153 @@
+"""The entry point: commands by name, errors as one line, exit codes as documented.
+
+Exit codes (`docs/cli.md`): 0 done, 1 refused or failed, 2 usage, 3 done with rejects, 4 hits found
+(only with `--fail-on`), 5 the log is inconsistent.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from typing import Final
+
+import click
+
+from acx import __version__
+from acx.errors import AcxError
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("acx.cli.demo:demo", "Run the whole loop on this machine, on real input."),
+    "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
+}
+"""Name ► where the command lives, and its line in the list of commands."""
+
+INTERRUPTED: Final = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is asked for."""
+
+    def __init__(self, *args: object, commands_table: dict[str, tuple[str, str]], **kwargs: object):
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._table = commands_table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now; a near miss is told by click."""
+        if cmd_name not in self._table:
+            return None
+        module, attribute = self._table[cmd_name][0].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self._table.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest names."""
+        if args and args[0] not in self._table and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self._table, n=2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else " See --help."
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name="acx", message="%(prog)s %(version)s")
+def root() -> None:
+    """Share confirmed counterfeiters anonymously; find the same actor among your own sellers.
+
+    Start with `acx demo`. Every command that prints results takes --json.
+    """
+
+
+def main() -> None:
+    """Run `acx` and exit with the documented code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: as on the command line, without the program's name.
+
+    Returns:
+        The exit code. Whatever goes wrong is one line on standard error that says what to do;
+        `ACX_DEBUG=1` adds the traceback.
+    """
+    try:
+        result = root.main(arguments, prog_name="acx", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        help_of = f" ({error.ctx.command_path} --help)" if error.ctx else ""
+        return _refused(error.format_message().rstrip(".") + help_of, 2, error)
+    except click.ClickException as error:
+        return _refused(error.format_message(), 1, error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("acx: interrupted; nothing half-done, run it again to go on", err=True)
+        return INTERRUPTED
+    except AcxError as error:
+        return _refused(str(error), error.exit_code, error)
+    except BrokenPipeError:
+        # The reader of a pipe has had enough (`| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _refused(_explain(error), 1, error)
+    except MemoryError as error:
+        return _refused("out of memory: give acx a smaller file, or more memory", 1, error)
+    except Exception as error:  # noqa: BLE001 -- the last line of defence: no traceback to a user
+        name = type(error).__name__
+        return _refused(
+            f"unexpected {name}; this is a defect in acx. "
+            "Run again with ACX_DEBUG=1 and report what it prints (it may show personal data)",
+            1,
+            error,
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _refused(message: str, code: int, error: BaseException) -> int:
+    if os.environ.get("ACX_DEBUG"):
+        traceback.print_exception(error)
+    line = " ".join(message.split())
+    click.echo(f"acx: {line}", err=True)
+    return code
+
+
+def _explain(error: OSError) -> str:
+    """An operating system's refusal, with what to do about it."""
+    what = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.EACCES: "no permission; check who owns it, or choose another place",
+        errno.EPERM: "no permission; check who owns it, or choose another place",
+        errno.ENOENT: "no such file or folder",
+        errno.EISDIR: "is a folder where a file is needed",
+        errno.ENOTDIR: "is a file where a folder is needed",
+        errno.ENOSPC: "the disk is full; make room and run the command again, nothing is lost",
+        errno.EDQUOT: "the disk quota is used up; make room and run the command again",
+        errno.EROFS: "the file system is read-only; choose another place",
+        errno.EADDRINUSE: "the port is in use; stop what uses it, or choose another with --port",
+        errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    }.get(error.errno or 0)
+    return f"{what}{advice or error.strerror or error}"
