@@ -1,0 +1,108 @@
+"""What can go wrong on the member's side, in two trees that tell whose fault it is.
+
+`MemberError` and its kin are ours or the network's: correct something and run it again (exit 1).
+`LogInconsistent` is the exchange's: it broke a promise, and what proves it is kept (exit 5).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from acx.errors import AcxError
+
+
+class MemberError(AcxError):
+    """Something on this side has to be put right first."""
+
+
+class SettingError(MemberError):
+    """A setting that is not what it must be."""
+
+
+class NoMember(MemberError):
+    """A directory that is no member's, or already is one."""
+
+
+class WalletError(MemberError):
+    """The wallet cannot be opened, or does not hold what was asked for."""
+
+
+class ReplicaError(MemberError):
+    """The replica cannot be opened, is too old, or does not hold what was asked for."""
+
+
+class ContributionError(MemberError):
+    """A row or follow-up that cannot go out as it is."""
+
+
+class ExchangeError(AcxError):
+    """The exchange could not be asked, or said no."""
+
+
+class Unreachable(ExchangeError):
+    """No answer: the exchange is down, too slow, or the address is wrong.
+
+    Attributes:
+        sent: whether the request may have arrived all the same.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Refused(ExchangeError):
+    """The exchange answered with a problem (RFC 9457).
+
+    Attributes:
+        status: HTTP status.
+        problem: last part of the problem's `type`, such as `tag-spent`; empty if it named none.
+    """
+
+    def __init__(self, message: str, *, status: int, problem: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
+
+
+class BadAnswer(ExchangeError):
+    """An answer that is not what the protocol says; nothing was taken from it."""
+
+
+class LogInconsistent(AcxError):
+    """The exchange contradicts what it signed before: a fork, a shrunken or a withheld log.
+
+    Attributes:
+        evidence: folder with what proves it, once it has been written.
+    """
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.evidence: Path | None = None
+
+
+class Forked(LogInconsistent):
+    """Two signed checkpoints, or a checkpoint and the entries under it, contradict each other."""
+
+
+class Shrunken(LogInconsistent):
+    """A signed checkpoint is smaller than one seen before."""
+
+
+class Withheld(LogInconsistent):
+    """An entry's body is missing, and no erasure or expiry on the log says why."""
+
+
+class WrongSigner(LogInconsistent):
+    """A checkpoint that is not signed by the log this member joined."""
+
+
+class InvalidEntry(LogInconsistent):
+    """The log holds an entry that no honest exchange would have taken."""
+
+
+class BadReceipt(LogInconsistent):
+    """A receipt that does not prove what was acknowledged."""

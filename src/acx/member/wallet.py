@@ -1,0 +1,526 @@
+"""The wallet: what a member must keep to itself, and must not lose.
+
+The seed and its counter, the exchange's token, which of the store's accounts was reported under
+which report, and the outbox of what is on its way. One SQLite file in `HOME/wallet`; every value
+is sealed under a data key, which a passphrase or the file `key` beside it opens. Several processes
+may use one wallet at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from acx.member import database
+from acx.member.errors import WalletError
+from acx.member.seed import Seed
+from acx.member.vault import (
+    KEY_SIZE,
+    Unsealable,
+    Vault,
+    passphrase_key,
+    sync_directory,
+    write_secret_file,
+)
+
+DATABASE_FILE: Final = "wallet.db"
+KEY_FILE: Final = "key"
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+CREATE TABLE secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+CREATE TABLE contribution (
+    id INTEGER PRIMARY KEY,
+    account BLOB NOT NULL,
+    report BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX contribution_account ON contribution (account);
+CREATE INDEX contribution_report ON contribution (report);
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    contribution INTEGER NOT NULL REFERENCES contribution (id),
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'acknowledged', 'failed')),
+    sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX message_state ON message (state, contribution);
+"""
+
+Kind = Literal["report", "corroboration", "outcome"]
+MessageState = Literal["waiting", "sent", "acknowledged", "failed"]
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of ours and what it stands for: a report, a corroboration or an outcome.
+
+    Attributes:
+        id: place in the wallet; 0 until stored.
+        kind: which of the three.
+        counter: the seed's counter its key follows from.
+        report: id of the report it opened, or that it is about.
+        account: the store's own id of the account; empty where none is known.
+        version: of the report, as of our last word.
+        event: id of the event that opened it; empty until it was first sent.
+        next_seq: sequence number of the key's next event.
+        digest: of what was last said, to tell a change.
+        state: `open`, or `withdrawn`, or `failed` where the exchange refused to open it.
+    """
+
+    id: int = 0
+    kind: Kind
+    counter: int
+    report: str
+    account: str = ""
+    version: int = 1
+    event: str = ""
+    next_seq: int = 0
+    digest: str = ""
+    state: Literal["open", "withdrawn", "failed"] = "open"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something said, on its way to the log: an entry of the outbox.
+
+    Attributes:
+        id: place in the outbox; 0 until stored.
+        contribution: whose key signs it.
+        type: of the event.
+        body: of the event, as canonical JSON.
+        ref: id of the event it is about.
+        state: `waiting`, `sent` (it may have arrived), `acknowledged`, `failed`.
+        queued: when it was put here, in seconds since 1970.
+        event: the event's bytes, signed and fixed, once it was first sent.
+        index: its place in the log, once acknowledged.
+        at: the hour the exchange gave it.
+        receipt: proof that the log holds it.
+        problem: why it failed.
+        new_version: whether it makes a new version of its report.
+    """
+
+    id: int = 0
+    contribution: int
+    type: str
+    body: bytes
+    ref: str = ""
+    state: MessageState = "waiting"
+    queued: float = 0.0
+    event: bytes = b""
+    index: int | None = None
+    at: str = ""
+    receipt: str = ""
+    problem: str = ""
+    new_version: bool = False
+
+
+_Record = TypeVar("_Record", Contribution, Message)
+
+
+class Wallet:
+    """A member's wallet, opened."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection, data_key: bytes) -> None:
+        """Use `create` or `open`."""
+        self.directory = directory
+        self._path = directory / DATABASE_FILE
+        self._connection = connection
+        self._data_key = data_key
+        self._vault = Vault(data_key)
+        self._origin = _meta(connection, "origin").decode()
+
+    # -- making and opening ---------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, directory: Path, seed: Seed, origin: str, passphrase: bytes | None) -> Wallet:
+        """Make a wallet around a seed.
+
+        Args:
+            directory: must not hold one.
+            seed: new, or from a recovery phrase.
+            origin: the exchange's.
+            passphrase: protects it; without one a key file beside it does, for servers.
+
+        Raises:
+            WalletError: there is one already, or it cannot be written.
+        """
+        if (directory / DATABASE_FILE).exists():
+            raise WalletError(f"{directory} already holds a wallet; choose another --home")
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_key = secrets.token_bytes(KEY_SIZE)
+        path = directory / DATABASE_FILE
+        with database.explained(path, WalletError):
+            connection = database.connect(path)
+            with database.transaction(connection):
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _set_meta(connection, "origin", origin.encode())
+                connection.execute("INSERT INTO counter VALUES ('contribution', 0)")
+                _protect(connection, directory, data_key, passphrase)
+            wallet = cls(directory, connection, data_key)
+            wallet.keep_secret("seed", seed.data)
+        sync_directory(directory)
+        return wallet
+
+    @classmethod
+    def open(cls, directory: Path, passphrase: bytes | None = None) -> Wallet:
+        """Open a wallet.
+
+        Args:
+            directory: `HOME/wallet`.
+            passphrase: needed where one protects it.
+
+        Raises:
+            WalletError: there is none, or it does not open.
+        """
+        path = directory / DATABASE_FILE
+        if not path.exists():
+            raise WalletError(f"{directory} holds no wallet; join first, or restore a backup")
+        with database.explained(path, WalletError):
+            connection = database.connect(path)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version != SCHEMA_VERSION:
+                raise WalletError(f"{path} is of version {version}; upgrade acx")
+            return cls(directory, connection, _data_key(connection, directory, passphrase))
+
+    @staticmethod
+    def needs_passphrase(directory: Path) -> bool:
+        """Whether a passphrase protects the wallet, rather than a key file."""
+        path = directory / DATABASE_FILE
+        if not path.exists():
+            return False
+        with database.explained(path, WalletError):
+            connection = database.connect(path, read_only=True)
+            try:
+                return _meta(connection, "protection") == b"passphrase"
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes of the block, durably, or none; other processes wait their turn."""
+        with database.explained(self._path, WalletError), database.transaction(self._connection):
+            yield
+
+    # -- secrets --------------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> str:
+        """The exchange's origin."""
+        return self._origin
+
+    def seed(self) -> Seed:
+        """The seed."""
+        return Seed(self.secret("seed"), self._origin)
+
+    def keep_secret(self, name: str, value: bytes) -> None:
+        """Keep a value under a name, in place of what was there."""
+        sealed = self._vault.seal(value, f"secret/{name}")
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO secret VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed",
+                (name, sealed),
+            )
+
+    def secret(self, name: str) -> bytes:
+        """The value kept under a name.
+
+        Raises:
+            WalletError: there is none.
+        """
+        with database.explained(self._path, WalletError):
+            row = self._connection.execute(
+                "SELECT sealed FROM secret WHERE name = ?", (name,)
+            ).fetchone()
+        if row is None:
+            raise WalletError(f"{self.directory} has no {name}; run `acx join` again")
+        return self._unseal(row[0], f"secret/{name}")
+
+    def has_secret(self, name: str) -> bool:
+        """Whether something is kept under a name."""
+        with database.explained(self._path, WalletError):
+            found = self._connection.execute("SELECT 1 FROM secret WHERE name = ?", (name,))
+            return found.fetchone() is not None
+
+    def burn_counter(self) -> int:
+        """The counter of a key that was never used, durably marked as used before it is given."""
+        with self.transaction():
+            row = self._connection.execute(
+                "UPDATE counter SET next = next + 1 WHERE name = 'contribution' RETURNING next - 1"
+            ).fetchone()
+        return int(row[0])
+
+    def burn_counters_to(self, least: int) -> None:
+        """Mark every counter below `least` as used, after keys were found in the log."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE counter SET next = max(next, ?) WHERE name = 'contribution'", (least,)
+            )
+
+    # -- contributions --------------------------------------------------------------------------
+
+    def store(self, contribution: Contribution) -> Contribution:
+        """Keep a contribution, new or changed.
+
+        Returns:
+            The same with its `id`.
+        """
+        with self.transaction():
+            row = (
+                self._vault.digest(contribution.account, "account"),
+                self._vault.digest(contribution.report, "report"),
+            )
+            if not contribution.id:
+                cursor = self._connection.execute(
+                    "INSERT INTO contribution (account, report, sealed) VALUES (?, ?, x'')", row
+                )
+                contribution = msgspec.structs.replace(contribution, id=cursor.lastrowid)
+            self._connection.execute(
+                "UPDATE contribution SET account = ?, report = ?, sealed = ? WHERE id = ?",
+                (*row, self._seal(contribution), contribution.id),
+            )
+        return contribution
+
+    def contribution(self, identifier: int) -> Contribution:
+        """The contribution stored under this id."""
+        return self._select(Contribution, "WHERE id = ?", (identifier,))[0]
+
+    def contributions(self, *, account: str = "", report: str = "") -> list[Contribution]:
+        """Contributions, oldest first; of one account or about one report if asked for."""
+        if account:
+            return self._select(
+                Contribution,
+                "WHERE account = ? ORDER BY id",
+                (self._vault.digest(account, "account"),),
+            )
+        if report:
+            return self._select(
+                Contribution,
+                "WHERE report = ? ORDER BY id",
+                (self._vault.digest(report, "report"),),
+            )
+        return self._select(Contribution, "ORDER BY id", ())
+
+    # -- outbox ---------------------------------------------------------------------------------
+
+    def put(self, message: Message) -> Message:
+        """Put a message into the outbox, or change the one that is there.
+
+        Returns:
+            The same with its `id`.
+        """
+        with self.transaction():
+            if not message.id:
+                cursor = self._connection.execute(
+                    "INSERT INTO message (contribution, state, sealed) VALUES (?, 'waiting', x'')",
+                    (message.contribution,),
+                )
+                message = msgspec.structs.replace(
+                    message, id=cursor.lastrowid, queued=message.queued or time.time()
+                )
+            self._connection.execute(
+                "UPDATE message SET state = ?, sealed = ? WHERE id = ?",
+                (message.state, self._seal(message), message.id),
+            )
+        return message
+
+    def message(self, identifier: int) -> Message:
+        """The message stored under this id."""
+        return self._select(Message, "WHERE id = ?", (identifier,))[0]
+
+    def messages(
+        self, *, contribution: int | None = None, states: tuple[MessageState, ...] = ()
+    ) -> list[Message]:
+        """Messages, oldest first; of one contribution or in some states if asked for."""
+        conditions: list[str] = []
+        values: list[object] = []
+        if contribution is not None:
+            conditions.append("contribution = ?")
+            values.append(contribution)
+        if states:
+            conditions.append(f"state IN ({','.join('?' * len(states))})")
+            values.extend(states)
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        return self._select(Message, where + "ORDER BY id", tuple(values))
+
+    def next_to_send(self) -> list[Message]:
+        """What could go out now: of each contribution the first that is not settled.
+
+        A key's events go in their order, so a later one waits until the earlier is acknowledged.
+        """
+        return self._select(
+            Message,
+            "WHERE id IN (SELECT min(id) FROM message WHERE state IN ('waiting', 'sent')"
+            " GROUP BY contribution) ORDER BY id",
+            (),
+        )
+
+    def drop(self, message: Message) -> None:
+        """Take a message that was never sent out of the outbox."""
+        with self.transaction():
+            self._connection.execute(
+                "DELETE FROM message WHERE id = ? AND state = 'waiting'", (message.id,)
+            )
+
+    # -- protection -----------------------------------------------------------------------------
+
+    def protect(self, passphrase: bytes | None) -> None:
+        """Let another passphrase, or the key file, open the wallet from now on."""
+        with self.transaction():
+            _protect(self._connection, self.directory, self._data_key, passphrase)
+        if passphrase is not None:
+            (self.directory / KEY_FILE).unlink(missing_ok=True)
+
+    def backup(self, path: Path, passphrase: bytes) -> None:
+        """Write the whole wallet to one new file that the passphrase opens.
+
+        Raises:
+            WalletError: the file exists or cannot be written.
+        """
+        if path.exists():
+            raise WalletError(f"{path} exists; give the backup a name of its own")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with database.explained(path, WalletError):
+                copy = database.connect(draft)
+                self._connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+                with database.transaction(copy):
+                    _protect(copy, draft.parent, self._data_key, passphrase)
+                copy.close()
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+    @classmethod
+    def restore(cls, directory: Path, backup: Path, passphrase: bytes) -> Wallet:
+        """Make a wallet from a backup; the same passphrase opens it.
+
+        Raises:
+            WalletError: there is a wallet already, or the backup does not open.
+        """
+        if (directory / DATABASE_FILE).exists():
+            raise WalletError(f"{directory} already holds a wallet; choose another --home")
+        if not backup.is_file():
+            raise WalletError(
+                f"{backup}: no such file; give the file that `acx wallet backup` made"
+            )
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = directory / f".{DATABASE_FILE}.{secrets.token_hex(4)}"
+        try:
+            with database.explained(backup, WalletError):
+                source = sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)
+                copy = database.connect(draft)
+                source.backup(copy)
+                source.close()
+                _data_key(copy, directory, passphrase)
+                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.close()
+            draft.rename(directory / DATABASE_FILE)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(directory)
+        return cls.open(directory, passphrase)
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def _select(
+        self, record: type[_Record], where: str, values: tuple[object, ...]
+    ) -> list[_Record]:
+        table = record.__name__.lower()
+        with database.explained(self._path, WalletError):
+            rows = self._connection.execute(
+                f"SELECT id, sealed FROM {table} {where}",  # noqa: S608 -- constants of this module
+                values,
+            ).fetchall()
+        return [
+            msgspec.msgpack.decode(self._unseal(sealed, f"{table}/{row}"), type=record)
+            for row, sealed in rows
+        ]
+
+    def _seal(self, record: Contribution | Message) -> bytes:
+        place = f"{type(record).__name__.lower()}/{record.id}"
+        return self._vault.seal(msgspec.msgpack.encode(record), place)
+
+    def _unseal(self, sealed: bytes, place: str) -> bytes:
+        try:
+            return self._vault.open(sealed, place)
+        except Unsealable:
+            raise WalletError(
+                f"{self._path} is damaged ({place.split('/')[0]}); restore it from a backup"
+            ) from None
+
+
+def _protect(
+    connection: sqlite3.Connection, directory: Path, data_key: bytes, passphrase: bytes | None
+) -> None:
+    """Wrap the data key under a passphrase, or under the key file, made if there is none."""
+    salt = secrets.token_bytes(16)
+    if passphrase is None:
+        path = directory / KEY_FILE
+        if not path.exists():
+            write_secret_file(path, secrets.token_bytes(KEY_SIZE))
+        wrapping_key = _read_key_file(path)
+    else:
+        wrapping_key = passphrase_key(passphrase, salt)
+    _set_meta(connection, "protection", b"key-file" if passphrase is None else b"passphrase")
+    _set_meta(connection, "salt", salt)
+    _set_meta(connection, "data-key", Vault(wrapping_key).seal(data_key, "data-key"))
+
+
+def _data_key(connection: sqlite3.Connection, directory: Path, passphrase: bytes | None) -> bytes:
+    if _meta(connection, "protection") == b"key-file":
+        wrapping_key = _read_key_file(directory / KEY_FILE)
+        advice = f"{directory / KEY_FILE} is not this wallet's; restore both from one backup"
+    elif passphrase is None:
+        raise WalletError("the wallet has a passphrase; give it with ACX_PASSPHRASE_FILE")
+    else:
+        wrapping_key = passphrase_key(passphrase, _meta(connection, "salt"))
+        advice = "the passphrase is wrong"
+    try:
+        return Vault(wrapping_key).open(_meta(connection, "data-key"), "data-key")
+    except Unsealable:
+        raise WalletError(advice) from None
+
+
+def _read_key_file(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise WalletError(
+            f"{path}: {error.strerror}; the wallet opens with this file alone, bring it back"
+        ) from None
+    if mode & 0o077:
+        raise WalletError(f"{path} can be read by others; run: chmod 600 {path}")
+    if len(data) != KEY_SIZE:
+        raise WalletError(f"{path} is damaged; bring it back from a backup")
+    return data
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> bytes:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise WalletError(f"the wallet has no {name}: it is damaged; restore it from a backup")
+    return bytes(row[0])
+
+
+def _set_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    connection.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
