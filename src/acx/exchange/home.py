@@ -1,0 +1,192 @@
+"""HOME: the operator's directory, its settings, its keys, and the mark it never goes below.
+
+```
+config.toml        settings
+matching.key       the key under which members digest identifiers
+keys/log.key       signs checkpoints
+keys/service.key   signs the acts the service does by itself
+keys/operators/    a key per operator
+public/            checkpoint, tiles, bundles: what anyone may read
+high-water         the largest checkpoint ever signed; outside the database on purpose
+exchange.sqlite    unless the database is elsewhere
+```
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Meta
+
+from acx.exchange.durable import make_directory, write_durably
+from acx.exchange.errors import HomeError
+
+CONFIG_FILE: Final = "config.toml"
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,126}$"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`config.toml`.
+
+    Attributes:
+        origin: the log's name, a host and path without scheme; it can never change.
+        url: where members reach this exchange.
+        database: empty for SQLite in the home, or `postgresql://USER:PASSWORD@HOST/NAME`.
+        sandbox: an exchange to try things on; its origin says so too.
+        relays: URLs that pass anonymous posts on, named in every invite.
+        witnesses: a C2SP tlog-policy, named in every invite.
+        terms: version of the terms of membership in force.
+        invite_days: how long an invite can be used.
+    """
+
+    origin: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._:/-]*$", max_length=255)]
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=1024)]
+    database: Annotated[str, Meta(max_length=1024)] = ""
+    sandbox: bool = False
+    relays: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(max_length=16)] = ()
+    witnesses: Annotated[str, Meta(max_length=8192)] = ""
+    terms: Annotated[str, Meta(min_length=1, max_length=64)] = "1"
+    invite_days: Annotated[int, Meta(ge=1, le=365)] = 14
+
+
+class Home:
+    """Where things are in one operator's directory; reads and writes keys and settings."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.public = path / "public"
+        self.high_water = path / "high-water"
+        self._keys = path / "keys"
+
+    @classmethod
+    def create(cls, path: Path, settings: Settings) -> Home:
+        """Make the directory, its keys and its settings.
+
+        Raises:
+            HomeError: something is there already, or cannot be written.
+        """
+        home = cls(path)
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise HomeError(f"{path} is not empty: choose another --home")
+            make_directory(path, mode=0o700)
+            for directory in (home._keys, home._keys / "operators"):
+                make_directory(directory, mode=0o700)
+            make_directory(home.public, mode=0o755)
+            for name in ("log", "service"):
+                home._write_key(home._keys / f"{name}.key", Ed25519PrivateKey.generate())
+            matching = base64.b64encode(secrets.token_bytes(32)) + b"\n"
+            write_durably(path / "matching.key", matching, mode=0o600)
+            write_durably(path / CONFIG_FILE, _config_text(settings).encode(), mode=0o600)
+        except OSError as error:
+            raise HomeError(f"{path} cannot be written: {error.strerror}") from error
+        return home
+
+    def settings(self) -> Settings:
+        """The settings, with `ACX_DATABASE` and `ACX_URL` above the file.
+
+        Raises:
+            HomeError: no exchange here, or a setting is not what it must be.
+        """
+        file = self.path / CONFIG_FILE
+        try:
+            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise HomeError(
+                f"{self.path} holds no exchange: run `acx exchange init --home {self.path}`"
+            ) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise HomeError(f"{file} cannot be read: {error}") from None
+        for name in ("database", "url"):
+            tree[name] = os.environ.get(f"ACX_{name.upper()}") or tree.get(name, "")
+        try:
+            return msgspec.convert(tree, Settings)
+        except msgspec.ValidationError as error:
+            raise HomeError(f"{file}: {error}") from None
+
+    def log_key(self) -> Ed25519PrivateKey:
+        """The key that signs checkpoints."""
+        return self._read_key(self._keys / "log.key")
+
+    def service_key(self) -> Ed25519PrivateKey:
+        """The key that signs what the service does by itself."""
+        return self._read_key(self._keys / "service.key")
+
+    def operator_key(self, name: str) -> Ed25519PrivateKey:
+        """The key of one operator, where it is kept on this machine."""
+        return self._read_key(self._operator_file(name))
+
+    def add_operator_key(self, name: str) -> Ed25519PrivateKey:
+        """Make and keep a key for a new operator.
+
+        Raises:
+            HomeError: there is one of this name.
+        """
+        file = self._operator_file(name)
+        if file.exists():
+            raise HomeError(f"{file} exists: operator {name} has a key already")
+        key = Ed25519PrivateKey.generate()
+        self._write_key(file, key)
+        return key
+
+    def matching_key(self) -> str:
+        """The matching key, base64."""
+        file = self.path / "matching.key"
+        text = self._secret_bytes(file).decode("ascii", "replace").strip()
+        try:
+            if len(base64.b64decode(text, validate=True)) == 32:  # noqa: PLR2004 -- its size
+                return text
+        except ValueError:
+            pass
+        raise HomeError(f"{file} is not base64 of 32 bytes: bring it back from a backup")
+
+    def _operator_file(self, name: str) -> Path:
+        return self._keys / "operators" / f"{name}.key"
+
+    def _write_key(self, file: Path, key: Ed25519PrivateKey) -> None:
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        write_durably(file, pem, mode=0o600)
+
+    def _read_key(self, file: Path) -> Ed25519PrivateKey:
+        try:
+            key = serialization.load_pem_private_key(self._secret_bytes(file), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise HomeError(f"{file} is no PEM key: bring it back from a backup") from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise HomeError(f"{file} is no Ed25519 key: bring it back from a backup")
+        return key
+
+    @staticmethod
+    def _secret_bytes(file: Path) -> bytes:
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o077:
+                raise HomeError(f"{file} can be read by others (mode {mode:o}): chmod 600 {file}")
+            return file.read_bytes()
+        except FileNotFoundError:
+            raise HomeError(f"{file} is missing: bring it back from a backup") from None
+        except OSError as error:
+            raise HomeError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _config_text(settings: Settings) -> str:
+    # JSON's strings, booleans and lists of strings are TOML's too.
+    lines = [
+        f"{name} = {msgspec.json.encode(value).decode()}"
+        for name, value in msgspec.structs.asdict(settings).items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""The exchange's rows: tables, migrations, and the two databases they live in."""

@@ -1,0 +1,213 @@
+"""A database the exchange's rows live in: SQLite beside the log, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from acx.exchange.errors import StorageError, Unavailable
+
+BUSY_SECONDS: Final = 15
+"""How long a writer waits for another before it gives up."""
+POOL_SIZE: Final = 16
+SQLITE_FILE: Final = "exchange.sqlite"
+
+_BEGIN: Final = "acx_begin"
+
+
+def database_url(configured: str, home: Path) -> URL:
+    """The URL SQLAlchemy is given.
+
+    Args:
+        configured: as in `config.toml`: empty for SQLite in the home, or `postgresql://…`.
+        home: the operator's directory.
+
+    Raises:
+        StorageError: a URL of another kind.
+    """
+    if not configured:
+        return URL.create("sqlite", database=str(home / SQLITE_FILE))
+    try:
+        url = make_url(configured)
+    except ArgumentError:
+        raise StorageError(
+            "the database URL cannot be read; write postgresql://USER:PASSWORD@HOST/NAME"
+        ) from None
+    if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite":
+        return url
+    raise StorageError(
+        f"a {url.drivername} database is not supported; give postgresql://… or none for SQLite"
+    )
+
+
+class Database:
+    """Transactions on the exchange's tables, the same on SQLite and PostgreSQL.
+
+    One writes at a time on SQLite, where `write` waits its turn; readers never wait.
+    """
+
+    def __init__(self, url: URL) -> None:
+        try:
+            self._engine = create_engine(
+                url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=False
+            )
+        except (ModuleNotFoundError, NoSuchModuleError):
+            raise StorageError(
+                "the PostgreSQL driver is not installed: pip install 'acx[postgres]'"
+            ) from None
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            event.listen(self._engine, "connect", _configure_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads one consistent state.
+
+        Raises:
+            Unavailable: the database does not answer now.
+            StorageError: it answers, and refuses.
+        """
+        with _translated():
+            engine = self._engine
+            if not self.is_sqlite:
+                engine = engine.execution_options(isolation_level="REPEATABLE READ")
+            with engine.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable once this returns, or has not happened.
+
+        Raises:
+            Unavailable: the database does not answer now; whether the transaction took effect is
+                unknown when it went away at the commit.
+            StorageError: it answers, and refuses.
+        """
+        with _translated(), self._writer.begin() as connection:
+            yield connection
+
+    def forget_deleted(self) -> None:
+        """Overwrite what was deleted, so that a destroyed key is in no file of the database.
+
+        SQLite zeroes deleted rows in place (`secure_delete`), but copies of the pages stay in the
+        write-ahead log until it is truncated. PostgreSQL keeps dead rows until a vacuum; its own
+        write-ahead log and its archives are the operator's to age out.
+        """
+        statement = "PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "VACUUM event_keys"
+        with self._bare() as connection:
+            connection.execute(text(statement))
+
+    def migrate(self) -> None:
+        """Bring the tables to this version, from nothing or from any earlier one."""
+        with self.write() as connection:
+            config = _alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def check_version(self) -> None:
+        """Refuse a database of another version.
+
+        Raises:
+            StorageError: older (migrate), newer (upgrade acx), or no exchange's.
+        """
+        scripts = ScriptDirectory.from_config(_alembic_config())
+        with self.read() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        wanted = scripts.get_current_head()
+        if found == wanted:
+            return
+        if found is None:
+            raise StorageError(
+                "the database holds no exchange: run `acx exchange init`, or correct the database "
+                "in config.toml"
+            )
+        known = {script.revision for script in scripts.walk_revisions()}
+        if found in known:
+            raise StorageError(
+                f"the database is of version {found}, this acx needs {wanted}: back it up, then "
+                "run `acx exchange migrate`"
+            )
+        raise StorageError(
+            f"the database is of version {found}, which this acx does not know: upgrade acx"
+        )
+
+    def copy_to(self, path: Path) -> None:
+        """Write one consistent copy of an SQLite database, while others use it."""
+        with self._bare() as connection:
+            connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
+
+    @contextmanager
+    def _bare(self) -> Iterator[Connection]:
+        """A connection for the statements that no transaction may hold."""
+        options = {_BEGIN: None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with _translated(), self._engine.execution_options(**options).connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # sqlite3 must not open transactions by itself; `_begin_sqlite` does, and says which kind.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -32768")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if statement is not None:
+        connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors into ours: one line, no statement, no values."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+        if _full(reason):
+            raise Unavailable(
+                f"the database cannot grow ({reason}): free some space, then send again"
+            ) from error
+        if error.connection_invalidated or type(error).__name__ in {
+            "OperationalError",
+            "InterfaceError",
+        }:
+            raise Unavailable(f"the database does not answer: {reason}") from error
+        raise StorageError(f"the database refused: {reason}") from error
+    except SQLAlchemyError as error:
+        raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
+
+
+def _full(reason: str) -> bool:
+    return "disk is full" in reason or os.strerror(errno.ENOSPC) in reason

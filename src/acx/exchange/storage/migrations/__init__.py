@@ -1,0 +1,1 @@
+"""Alembic's scripts; run by `Database.migrate`, never by hand."""

@@ -1,0 +1,146 @@
+"""The tables.
+
+Nothing here says who posted an event: no address, no member beside an event, no time finer than the
+hour. No event stands in the clear: `entries` holds ciphertexts, `event_keys` their keys, and
+destroying a key erases the event in every copy.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+# SQLite makes only an INTEGER primary key its row number.
+_PLACE: Final = BigInteger().with_variant(Integer, "sqlite")
+_HOUR: Final = String(14)
+_ID: Final = String(26)
+_KEY: Final = String(44)
+
+metadata: Final = MetaData()
+
+members: Final = Table(
+    "members",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("member_key", _KEY, nullable=False, unique=True),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("terms", String(64), nullable=False),
+    Column("joined", _HOUR, nullable=False),
+)
+
+invites: Final = Table(
+    "invites",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("expires", _HOUR, nullable=False),
+    Column("used_by", _KEY),
+)
+
+operators: Final = Table(
+    "operators",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("public_key", _KEY, nullable=False, unique=True),
+    Column("added", _HOUR, nullable=False),
+)
+
+period_secrets: Final = Table(
+    "period_secrets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("secret", LargeBinary(32), nullable=False),
+)
+
+entries: Final = Table(
+    "entries",
+    metadata,
+    Column("index", _PLACE, primary_key=True, autoincrement=False),
+    # All but the entry are empty in a row recovered from a replica after the event was erased.
+    Column("event_id", _ID, unique=True),
+    Column("type", String(32)),
+    Column("report", _ID),
+    Column("by", _KEY),
+    Column("seq", BigInteger),
+    Column("at", _HOUR),
+    Column("entry", LargeBinary(32), nullable=False),
+    Column("ciphertext", LargeBinary),
+    Index("entries_report", "report", "index"),
+    Index("entries_by", "by", "report", "seq"),
+)
+
+event_keys: Final = Table(
+    "event_keys",
+    metadata,
+    Column("index", _PLACE, primary_key=True, autoincrement=False),
+    Column("k", LargeBinary(32), nullable=False),
+)
+
+condemned: Final = Table(
+    "condemned",
+    metadata,
+    # Keys to destroy once the erasure that condemns them is published.
+    Column("index", _PLACE, primary_key=True, autoincrement=False),
+)
+
+tags: Final = Table(
+    "tags",
+    metadata,
+    Column("context", String(128), primary_key=True),
+    Column("tag", String(128), primary_key=True),
+    Column("index", _PLACE, nullable=False),
+)
+
+head: Final = Table(
+    "head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+)
+
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("size", _PLACE, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    # What was decided and is still to be appended, together and in this order.
+    Column("id", _PLACE, primary_key=True, autoincrement=True),
+    Column("acts", LargeBinary, nullable=False),
+)
+
+proposals: Final = Table(
+    "proposals",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("report", _ID, nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    Column("proposed_by", String(128), nullable=False),
+    Column("approved_by", String(128)),
+    Column("created", _HOUR, nullable=False),
+)
