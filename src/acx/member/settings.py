@@ -101,7 +101,7 @@ class Settings:
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(
-    Setting(item.name, cast(Any, item.default), item.metadata["help"])
+    Setting(item.name, cast("Any", item.default), item.metadata["help"])
     for item in fields(Settings)
     if item.name != "source"
 )
