@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -392,18 +393,15 @@ class Wallet:
         """
         if path.exists():
             raise WalletError(f"{path} exists; give the backup a name of its own")
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".acx-backup-") as folder:
+            draft = Path(folder) / DATABASE_FILE
             with database.explained(path, WalletError):
-                copy = database.connect(draft)
-                self._connection.backup(copy)
-                copy.execute("PRAGMA journal_mode = DELETE")
-                with database.transaction(copy):
-                    _protect(copy, draft.parent, self._data_key, passphrase)
-                copy.close()
+                _copy(
+                    self._connection,
+                    draft,
+                    lambda copy: _protect(copy, draft.parent, self._data_key, passphrase),
+                )
             draft.rename(path)
-        finally:
-            draft.unlink(missing_ok=True)
         sync_directory(path.parent)
 
     @classmethod
@@ -420,19 +418,15 @@ class Wallet:
                 f"{backup}: no such file; give the file that `acx wallet backup` made"
             )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = directory / f".{DATABASE_FILE}.{secrets.token_hex(4)}"
-        try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".restore-") as folder:
+            draft = Path(folder) / DATABASE_FILE
             with database.explained(backup, WalletError):
-                source = sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)
-                copy = database.connect(draft)
-                source.backup(copy)
-                source.close()
-                _data_key(copy, directory, passphrase)
-                copy.execute("PRAGMA journal_mode = DELETE")
-                copy.close()
+                source = database.connect(backup, read_only=True)
+                try:
+                    _copy(source, draft, lambda copy: _data_key(copy, directory, passphrase))
+                finally:
+                    source.close()
             draft.rename(directory / DATABASE_FILE)
-        finally:
-            draft.unlink(missing_ok=True)
         sync_directory(directory)
         return cls.open(directory, passphrase)
 
@@ -463,6 +457,21 @@ class Wallet:
             raise WalletError(
                 f"{self._path} is damaged ({place.split('/')[0]}); restore it from a backup"
             ) from None
+
+
+def _copy(
+    source: sqlite3.Connection, path: Path, then: Callable[[sqlite3.Connection], object]
+) -> None:
+    """Copy a database into a new file, whole and on disk, and do something to the copy."""
+    copy = database.connect(path)
+    try:
+        source.backup(copy)
+        with database.transaction(copy):
+            then(copy)
+        # One file, with no log beside it, until it is next opened.
+        copy.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        copy.close()
 
 
 def _protect(
