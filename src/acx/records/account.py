@@ -18,7 +18,7 @@ MAX_VALUES: Final = 50
 
 Value = Annotated[str, Meta(min_length=1, max_length=MAX_VALUE_CHARACTERS)]
 Values = Annotated[tuple[Value, ...], Meta(max_length=MAX_VALUES)]
-Day = Annotated[str, Meta(pattern=r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$")]
+Day = Annotated[str, Meta(pattern=r"^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))?$(?!\n)")]
 
 DIGESTED_FIELDS: Final = ("bank_account", "id_document", "device", "ip")
 """Fields that leave a member only as a keyed digest (`acx.records.normalise.digest`)."""

@@ -29,23 +29,32 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_FOLLOW_UPS: Final = 20
 """Amendments and answers a report may have, so that a stolen report key cannot flood the log."""
 
-ID_PATTERN: Final = r"^[a-z2-7]{26}$"
+MAX_NESTING: Final = 32
+"""Objects and lists within each other. Fixed, because a limit that depended on the stack left over
+would let one replica take what another refuses."""
+
+ID_PATTERN: Final = r"^[a-z2-7]{26}$(?!\n)"
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
-PublicKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$")]
-Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==$")]
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+PublicKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$(?!\n)")]
+Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==$(?!\n)")]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
 """Codes take the place of free text, of which there is none in the log."""
+Hour = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])Z$(?!\n)"),
+]
+"""`YYYY-MM-DDTHHZ`, in UTC."""
 
 
 class EventError(AcxError):
     """An event that is not what it claims to be."""
 
 
-class MalformedEvent(EventError):
+class MalformedEvent(EventError):  # noqa: N818 -- says what is wrong, as the house does
     """Bytes that are no event, or a body that is not its type's."""
 
 
-class BadSignature(EventError):
+class BadSignature(EventError):  # noqa: N818 -- says what is wrong, as the house does
     """An event whose signature is not its key's, over its bytes, for this exchange."""
 
 
@@ -151,7 +160,7 @@ class IssuerKey(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     public_key: Annotated[str, Meta(max_length=512)]
-    not_before: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}Z$")]
+    not_before: Hour
     emergency: bool = False
 
 
@@ -236,9 +245,9 @@ OPERATOR_TYPES: Final = frozenset(
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     v: Annotated[int, Meta(ge=1)]
-    type: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,31}$")]
-    report: Annotated[str, Meta(pattern=r"^([a-z2-7]{26})?$")]
-    ref: Annotated[str, Meta(pattern=r"^([a-z2-7]{26})?$")]
+    type: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,31}$(?!\n)")]
+    report: Annotated[str, Meta(pattern=r"^([a-z2-7]{26})?$(?!\n)")]
+    ref: Annotated[str, Meta(pattern=r"^([a-z2-7]{26})?$(?!\n)")]
     seq: Annotated[int, Meta(ge=0, le=2**31)]
     body: msgspec.Raw
     tags: Annotated[
@@ -309,6 +318,21 @@ def short_id(data: bytes) -> str:
     return base64.b32encode(hashlib.sha256(data).digest())[:26].decode().lower()
 
 
+def rate_context(day: str) -> str:
+    """The context whose tags bound how many reports a member posts on a day (`YYYY-MM-DD`)."""
+    return f"rate/{day}"
+
+
+def stand_context(report: str, version: int) -> str:
+    """The context in which each member that stands behind a report's version has one tag."""
+    return f"stand/{report}/{version}"
+
+
+def outcome_context(report: str) -> str:
+    """The context in which each member that acted on a report has one tag."""
+    return f"outcome/{report}"
+
+
 def report_id(by: str) -> str:
     """The id of the report that the key `by` (as in events) opened."""
     return short_id(_decode(by, 32, "by"))
@@ -349,8 +373,10 @@ def sign_event(
         issuer_key: id of the key the tags were made under.
 
     Raises:
-        MalformedEvent: the event would be over a limit.
+        MalformedEvent: the event would be over a limit, or is none at all.
     """
+    if type not in BODIES:
+        raise MalformedEvent(f"type {type!r} is none of {', '.join(BODIES)}")
     if not isinstance(body, BODIES[type]):
         raise MalformedEvent(f"a {type} event has a {BODIES[type].__name__} as its body")
     by = public_key_text(key)
@@ -365,7 +391,10 @@ def sign_event(
         "key": issuer_key,
         "by": by,
     }
-    signature = key.sign(_signed_bytes(origin, canonical(unsigned)))
+    try:
+        signature = key.sign(_signed_bytes(origin, canonical(unsigned)))
+    except UnicodeEncodeError:
+        raise MalformedEvent("event: half of a surrogate pair is no character") from None
     signed = unsigned | {"signature": base64.b64encode(signature).decode()}
     return parse_event(canonical(signed))
 
@@ -451,30 +480,37 @@ def canonicalise(tree: object) -> bytes:
     """RFC 8785 canonical JSON of any decoded JSON value, by the library where it matters.
 
     Raises:
-        MalformedEvent: a value that RFC 8785 cannot write (an integer beyond 2^53, say).
+        MalformedEvent: nested too deep, or a value that RFC 8785 cannot write (an integer beyond
+            2^53, say).
     """
     if _is_plain(tree):
         return canonical(tree)
     try:
         return rfc8785.dumps(tree)  # type: ignore[arg-type]
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except rfc8785.IntegerDomainError:
+        raise MalformedEvent("not canonical: integers end at 2^53 - 1") from None
+    except rfc8785.CanonicalizationError as error:
         raise MalformedEvent(f"not canonical: {error}") from None
 
 
 def _is_plain(tree: object) -> bool:
     """Whether msgspec's bytes are RFC 8785's: ASCII keys, no floats, safe integers."""
-    stack = [tree]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            if not all(key.isascii() for key in value):
-                return False
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, float) or (isinstance(value, int) and abs(value) > 2**53 - 1):
-            return False
-    return True
+    plain = True
+    level, depth = [tree], 0
+    while level:
+        if depth == MAX_NESTING and any(isinstance(value, dict | list) for value in level):
+            raise MalformedEvent(f"nested deeper than {MAX_NESTING} objects and lists")
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                plain = plain and all(key.isascii() for key in value)
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif isinstance(value, float) or (isinstance(value, int) and abs(value) >= 2**53):
+                plain = False
+        level, depth = inner, depth + 1
+    return plain
 
 
 def _signed_bytes(origin: str, unsigned: bytes) -> bytes:

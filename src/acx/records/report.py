@@ -68,12 +68,12 @@ STANDARDS: Final[tuple[str, ...]] = get_args(Standard)
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 MAX_PRODUCTS: Final = 200
 
-Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)")]
 """YYYY-MM; a day would help to tell who bought when, so it is never finer."""
 Confirmations = Annotated[tuple[Standard, ...], Meta(min_length=1, max_length=7)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-PdqHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Identifier = Annotated[str, Meta(pattern=r"^(gtin:[0-9]{8,14}|mpn:\S.*)$", max_length=512)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+PdqHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Identifier = Annotated[str, Meta(pattern=r"^(gtin:[0-9]{8,14}|mpn:\S.*)$(?!\n)", max_length=512)]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,7 +85,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         held: whether the contributor still keeps the file.
     """
 
-    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,31}$")]
+    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,31}$(?!\n)")]
     commitment: Digest
     held: bool = True
 
@@ -118,8 +118,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: Annotated[str, Meta(max_length=512)] = ""
     brand: Annotated[str, Meta(max_length=512)] = ""
     category: Category | Literal[""] = ""
-    price: Annotated[str, Meta(pattern=r"^([0-9]+(\.[0-9]+)?)?$", max_length=32)] = ""
-    currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$")] = ""
+    price: Annotated[str, Meta(pattern=r"^([0-9]+(\.[0-9]+)?)?$(?!\n)", max_length=32)] = ""
+    currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$(?!\n)")] = ""
     identifiers: Annotated[tuple[Identifier, ...], Meta(max_length=50)] = ()
     images: Annotated[tuple[Image, ...], Meta(max_length=50)] = ()
 
