@@ -123,30 +123,15 @@ def verify_consistency(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes])
 
     Source: RFC 9162, section 2.1.4.2.
     """
-    notes = (old.note, new.note)
-    # (1)
-    if new.size < old.size:
-        raise Shrunk(f"the log had {old.size} entries and now has {new.size}", evidence=notes)
-    for head in (old, new):
-        if head.size == 0 and head.root != EMPTY_ROOT:
-            raise RootMismatch(
-                "empty log", computed=EMPTY_ROOT, signed=head.root, evidence=(head.note,)
-            )
-    if new.size > old.size:
-        _check_hashes(old.root, new.root, *proof)
-    # (2)
-    if new.size == old.size and new.root != old.root:
-        raise Forked(
-            f"two checkpoints of size {new.size} have different roots: "
-            f"{old.root.hex()} and {new.root.hex()}",
-            evidence=notes,
-        )
+    # (1) and (2)
+    _compare_heads(old, new)
     if old.size in (0, new.size):
         if proof:
             raise MalformedProof(f"the proof has {len(proof)} hashes where none is needed")
         return
     # (3) The last node that both trees have whole; above it the paths to both roots meet the same
     # left siblings, and only the new tree has right ones.
+    _check_hashes(*proof)
     height = _trailing_zeros(old.size)
     node = (old.size - 1) >> height
     sides = list(_sibling_sides(node, last=(new.size - 1) >> height))
@@ -167,8 +152,28 @@ def verify_consistency(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes])
                 f"consistency of {old.size} with {new.size}",
                 computed=computed,
                 signed=head.root,
-                evidence=notes,
+                evidence=(old.note, new.note),
             )
+
+
+def _compare_heads(old: Checkpoint, new: Checkpoint) -> None:
+    """What two heads tell without a proof."""
+    evidence = (old.note, new.note)
+    if new.size < old.size:
+        raise Shrunk(f"the log had {old.size} entries and now has {new.size}", evidence=evidence)
+    for head in (old, new):
+        if head.size == 0 and head.root != EMPTY_ROOT:
+            raise RootMismatch(
+                "empty log", computed=EMPTY_ROOT, signed=head.root, evidence=(head.note,)
+            )
+    if new.size > old.size:
+        _check_hashes(old.root, new.root)
+    elif new.root != old.root:
+        raise Forked(
+            f"two checkpoints of size {new.size} have different roots: "
+            f"{old.root.hex()} and {new.root.hex()}",
+            evidence=evidence,
+        )
 
 
 def _trailing_zeros(number: int) -> int:
