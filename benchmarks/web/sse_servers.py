@@ -2,7 +2,7 @@
 
 Data: N idle SSE connections (raw sockets and epoll in one process, so that the server is what is
 measured), then 20 broadcasts of 600 bytes to all of them; and small JSON posts over 16 kept-alive
-connections. Peers: Starlette on uvicorn, on granian and on hypercorn, and aiohttp, each one process.
+connections. Peers: Starlette on uvicorn, granian and hypercorn, and aiohttp, each one process.
 Bar: none; the figures are ratios in one run and decide `docs/decisions/web-server.md`.
 
 Needs the peers, which acx does not install:
