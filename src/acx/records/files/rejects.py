@@ -1,0 +1,121 @@
+"""Rows that were refused, and what else a reader has to say about its input."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from acx.records.files.errors import BadAllowance, shown
+from acx.records.files.output import AtomicFile
+
+_ALLOWANCE: Final = re.compile(r"(?P<rows>[0-9]{1,12})|(?P<percent>[0-9]{1,3}(\.[0-9]{1,6})?)\s?%")
+_ROW_CHARACTERS: Final = 64 * 1024
+
+
+class Rejects:
+    """Collects rejected rows, one JSON object a line, and the warnings of reading.
+
+    The file appears whole when the collection is closed, and not at all when there is nothing in
+    it or the work around it failed: used as a context manager, it is discarded on an exception.
+
+    ```
+    with Rejects(out.with_suffix(".rejects.jsonl")) as rejects:
+        for frame in read_accounts(path, rejects=rejects):
+            ...
+    exit_code = 0 if rejects.allowed("1%") else 3
+    ```
+
+    Attributes:
+        path: where the rejected rows go; without one they are only counted.
+        count: rows rejected.
+        rows: rows read, rejected ones among them.
+        warnings: what the user should know though no row was refused; each said once.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.count = 0
+        self.rows = 0
+        self.warnings: list[str] = []
+        self._file: AtomicFile | None = None
+        self._encoder = msgspec.json.Encoder()
+
+    def add(self, *, file: str, line: int, field: str, reason: str, row: object = None) -> None:
+        """Reject one row.
+
+        Args:
+            file: the file, as the user named it.
+            line: its line; the row of a Parquet file or sheet.
+            field: the field that is wrong; empty if the row as a whole is.
+            reason: what is wrong with it and what to do.
+            row: the row as it stands in the file, text or an object.
+        """
+        self.count += 1
+        if self.path is None:
+            return
+        if self._file is None:
+            self._file = AtomicFile(self.path)
+        entry = {"file": file, "line": line, "field": field, "reason": reason, "row": _cut(row)}
+        self._file.write(self._encoder.encode(entry) + b"\n")
+
+    def warn(self, message: str) -> None:
+        """Note what the user should know; said twice, it is noted once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def allowed(self, allowance: str | int | None) -> bool:
+        """Whether the rejects stay within `--allow-rejects`.
+
+        Args:
+            allowance: a number of rows (`10`), a share of the rows read (`0.5%`), or None for none.
+
+        Raises:
+            BadAllowance: it is neither.
+        """
+        match = _ALLOWANCE.fullmatch(str(allowance or 0).strip())
+        if match is None:
+            raise BadAllowance(
+                f"--allow-rejects {shown(allowance)}: give a number of rows (10) or a share (0.5%)"
+            )
+        if match["rows"]:
+            return self.count <= int(match["rows"])
+        return self.count <= self.rows * float(match["percent"]) / 100
+
+    def commit(self) -> None:
+        """Put the file in place; without rejects, remove one that an earlier run left there."""
+        if self._file is not None:
+            self._file.commit()
+        elif self.path is not None and self.path.is_file():
+            self.path.unlink()
+
+    def discard(self) -> None:
+        """Leave no trace; a file of an earlier run stays."""
+        if self._file is not None:
+            self._file.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+def _cut(row: object) -> object:
+    """The row, unless it is so long that the rejects would be larger than the input."""
+    if isinstance(row, dict):
+        return {key: _cut(value) for key, value in row.items()}
+    if isinstance(row, str) and len(row) > _ROW_CHARACTERS:
+        return row[:_ROW_CHARACTERS] + "…"
+    return row

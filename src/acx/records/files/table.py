@@ -1,0 +1,430 @@
+"""Tables: rows of any file as frames of declared columns, bad rows to the rejects.
+
+Account files, report files, listings and shipments are read by this one function; what a column
+may hold is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from acx.records.files.cells import JOINER, as_lists, is_blank, join, split
+from acx.records.files.chunks import Chunk, Header, Shape
+from acx.records.files.delimited import read_delimited
+from acx.records.files.duplicates import Seen
+from acx.records.files.errors import listed, shown
+from acx.records.files.json_text import read_json, read_json_lines
+from acx.records.files.limits import LIMITS, Limits
+from acx.records.files.mapping import Mapping, Template, with_day
+from acx.records.files.parquet import read_parquet
+from acx.records.files.rejects import Rejects
+from acx.records.files.source import Format, Opened, find, open_source
+from acx.records.files.workbook import read_workbook
+
+FILE: Final = "_file"
+LINE: Final = "_line"
+"""Columns that say where a row came from."""
+
+_NO_MAPPING: Final = Mapping("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table, and what its values may be.
+
+    Attributes:
+        name: its name, here and (unless mapped) in the file.
+        many: whether it holds a list of values; else one, empty if missing.
+        required: whether every row must have a value.
+        number: whether JSON and Parquet may hold numbers in it; it is text all the same.
+        structured: whether it holds JSON; it is the JSON's text.
+        one_of: the closed list its values are of, met without regard to case.
+        date: for a date, how it is given back (`%Y-%m-%d`, `%Y-%m`).
+        max_values: most values.
+        max_characters: most characters of a value.
+    """
+
+    name: str
+    many: bool = False
+    required: bool = False
+    number: bool = False
+    structured: bool = False
+    one_of: Sequence[str] = ()
+    date: str = ""
+    max_values: int = LIMITS.values
+    max_characters: int = LIMITS.characters
+
+    @property
+    def shape(self) -> Shape:
+        """How a reader gives it."""
+        if self.many:
+            return Shape.LIST
+        if self.structured:
+            return Shape.STRUCTURE
+        return Shape.NUMBER if self.number else Shape.TEXT
+
+    @property
+    def dtype(self) -> pl.DataType:
+        """Its type in frames."""
+        return pl.List(pl.String()) if self.many else pl.String()
+
+
+def read_table(
+    source: str | Path,
+    *,
+    columns: Sequence[Column],
+    rejects: Rejects,
+    mapping: Mapping | None = None,
+    encoding: str | None = None,
+    carry: Sequence[str] = (),
+    unique: str = "",
+    nested: Sequence[str] = (),
+    batch_rows: int = 65_536,
+    limits: Limits = LIMITS,
+) -> Iterator[pl.DataFrame]:
+    """Read a table in batches, in bounded memory.
+
+    Formats, compression, delimiters and text marks are recognised by the content
+    (`docs/reference/files.md`). A row that is wrong goes to the rejects with file, line, field
+    and reason, and the rows around it are read.
+
+    Args:
+        source: a file, a folder, a pattern, or `-` for standard input.
+        columns: what to read.
+        rejects: takes the rows that are wrong, and warnings.
+        mapping: other names for columns.
+        encoding: of text files, as Python names it; UTF-8 where None.
+        carry: columns of the file to give back as text, whatever they hold.
+        unique: a column whose values may not come twice; the later row is rejected.
+        nested: JSON objects whose members stand for columns.
+        batch_rows: most rows of a frame.
+        limits: what protects the machine.
+
+    Returns:
+        frames of the columns, those carried, `_file` and `_line`.
+
+    Raises:
+        FileFormatError: what ends the reading; nothing after it is known.
+    """
+    reading = _Reading(
+        columns=columns,
+        mapping=mapping or _NO_MAPPING,
+        carry=[name for name in dict.fromkeys(carry) if name not in {c.name for c in columns}],
+        rejects=rejects,
+        encoding=encoding,
+        nested=nested,
+        limits=limits,
+        seen=Seen() if unique else None,
+        unique=unique,
+    )
+    places, left_out = find(source)
+    if left_out:
+        rejects.warn(f"{shown(source)}: files left out: {listed(left_out, 10)}")
+    frames = (frame for place in places for frame in reading.frames(place))
+    return _batches(frames, batch_rows)
+
+
+def _batches(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """The same rows in frames of `rows`, the last perhaps smaller."""
+    held: list[pl.DataFrame] = []
+    height = 0
+    for frame in frames:
+        held.append(frame)
+        height += frame.height
+        while height >= rows:
+            whole = pl.concat(held)
+            yield whole.head(rows)
+            held = [whole.slice(rows)]
+            height -= rows
+    if height:
+        yield pl.concat(held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    columns: Sequence[Column]
+    mapping: Mapping
+    carry: Sequence[str]
+    rejects: Rejects
+    encoding: str | None
+    nested: Sequence[str]
+    limits: Limits
+    seen: Seen | None
+    unique: str
+
+    def frames(self, place: str | Path) -> Iterator[pl.DataFrame]:
+        """The rows of one file."""
+        with open_source(place, self.limits) as opened:
+            header = Header(
+                opened.name,
+                wanted=self._wanted(),
+                required=self._required(),
+                rejects=self.rejects,
+                limits=self.limits,
+            )
+            for chunk in self._chunks(opened, header):
+                frame = _Rows(self, opened.name, chunk).frame()
+                if frame.height:
+                    yield frame
+            header.warn_of_absent()
+            header.warn_of_ignored(self._wanted())
+
+    def _chunks(self, opened: Opened, header: Header) -> Iterator[Chunk]:
+        text = (opened, header, self.rejects, self.encoding, self.limits)
+        readers: dict[Format, Callable[[], Iterator[Chunk]]] = {
+            Format.DELIMITED: lambda: read_delimited(*text),
+            Format.JSON_LINES: lambda: read_json_lines(*text, self.nested),
+            Format.JSON: lambda: read_json(*text, self.nested),
+            Format.PARQUET: lambda: read_parquet(opened, header),
+            Format.WORKBOOK: lambda: read_workbook(opened, header, self.rejects, self.limits),
+        }
+        return readers[opened.format]()
+
+    def _wanted(self) -> dict[str, Shape]:
+        wanted: dict[str, Shape] = dict.fromkeys(self.carry, Shape.CARRIED)
+        for column in self.columns:
+            for template in self.mapping.sources(column.name):
+                shape = column.shape if template.literals is None else Shape.TEXT
+                for name in template.columns:
+                    wanted[name] = max(shape, wanted.get(name, shape))
+        return wanted
+
+    def _required(self) -> dict[str, str]:
+        required = dict.fromkeys(self.carry, "--carry")
+        for column in self.columns:
+            if column.name in self.mapping.columns:
+                for template in self.mapping.columns[column.name]:
+                    demand = f"columns.{column.name} in {self.mapping.file}"
+                    required |= dict.fromkeys(template.columns, demand)
+            elif column.required and column.name not in self.mapping.constants:
+                required[column.name] = "every row needs one"
+        return required
+
+
+class _Rows:
+    """Makes the declared columns of a chunk's, and sorts out the rows that do not fit."""
+
+    def __init__(self, reading: _Reading, file: str, chunk: Chunk) -> None:
+        self._reading = reading
+        self._mapping = reading.mapping
+        self._file = file
+        self._chunk = chunk
+        self._height = len(chunk.lines)
+        self._bad: dict[int, tuple[str, str]] = {}
+
+    def frame(self) -> pl.DataFrame:
+        reading = self._reading
+        frame = pl.DataFrame(
+            [
+                *(self._column(column) for column in reading.columns),
+                *(self._carried(name) for name in reading.carry),
+                pl.Series(LINE, self._chunk.lines, pl.Int64),
+            ]
+        ).with_columns(pl.lit(self._file).alias(FILE))
+        reading.rejects.rows += self._height
+        blank = self._blank_rows(frame)
+        if reading.seen is not None:
+            self._check_unique(frame[reading.unique], blank)
+        kept = ~blank
+        for place in sorted(self._bad):
+            if blank[place]:
+                continue
+            kept[place] = False
+            name, reason = self._bad[place]
+            reading.rejects.add(
+                file=self._file,
+                line=int(self._chunk.lines[place]),
+                field=name,
+                reason=reason,
+                row=self._chunk.raw(place),
+            )
+        reading.rejects.rows -= int(blank.sum())
+        return frame if kept.all() else frame.filter(pl.Series(kept))
+
+    def _blank_rows(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
+        """Rows in which nothing stands, as spreadsheets leave them at the end: no rows at all."""
+        stands = [
+            pl.col(name).list.len() > 0 if dtype == pl.List else pl.col(name) != ""
+            for name, dtype in self._chunk.frame.schema.items()
+        ]
+        if not stands:
+            return np.zeros(self._height, dtype=bool)
+        return (
+            self._chunk.frame.select((~pl.any_horizontal(stands)).alias("blank"))["blank"]
+            .to_numpy()
+            .copy()
+        )
+
+    def _column(self, column: Column) -> pl.Series:
+        series = self._many(column) if column.many else self._one(column)
+        if column.required:
+            missing = series.list.len() == 0 if column.many else series == ""
+            self._refuse(missing.to_numpy(), column.name, "is missing")
+        return series.alias(column.name)
+
+    def _many(self, column: Column) -> pl.Series:
+        found = [
+            self._values(template, column)
+            for template in self._mapping.sources(column.name)
+            if self._has(template)
+        ]
+        constants = self._mapping.constants.get(column.name, ())
+        if constants:
+            found.append(
+                pl.Series([list(constants)], dtype=column.dtype).new_from_index(0, self._height)
+            )
+        if not found:
+            return pl.Series([[]], dtype=column.dtype).new_from_index(0, self._height)
+        lists = found[0]
+        if len(found) > 1:
+            named = pl.DataFrame([series.alias(str(n)) for n, series in enumerate(found)])
+            lists = named.select(pl.concat_list(pl.all()).alias("lists"))["lists"]
+        length = lists.list.len().to_numpy()
+        self._refuse(
+            length > column.max_values,
+            column.name,
+            lambda row: f"has {length[row]:,} values, at most {column.max_values:,} are allowed",
+        )
+        values = lists.filter(pl.Series(length > 0)).explode()
+        owner = np.repeat(np.arange(self._height), length)
+        changed = self._translated(values, column)
+        self._check(changed, owner, column)
+        return lists if changed is values else as_lists(changed, length)
+
+    def _one(self, column: Column) -> pl.Series:
+        empty = pl.Series([""], dtype=pl.String).new_from_index(0, self._height)
+        series = empty
+        for template in self._mapping.sources(column.name):
+            if self._has(template):
+                series = series.zip_with(series != "", self._text(template, column.name))
+        for constant in self._mapping.constants.get(column.name, ())[:1]:
+            series = series.zip_with(
+                series != "", pl.Series([constant]).new_from_index(0, self._height)
+            )
+        series = empty.zip_with(is_blank(series), series)
+        changed = self._translated(series, column)
+        if column.date:
+            return self._dates(changed, column)
+        self._check(changed, np.arange(self._height), column)
+        return changed
+
+    def _has(self, template: Template) -> bool:
+        present = [name in self._chunk.frame.columns for name in template.columns]
+        return all(present) if template.literals is None else any(present)
+
+    def _values(self, template: Template, column: Column) -> pl.Series:
+        separator = self._mapping.separator(column.name)
+        if template.literals is not None:
+            return split(self._text(template, column.name), "\0")
+        series = self._chunk.frame[template.columns[0]]
+        if series.dtype == pl.String:
+            return split(series, separator or JOINER)
+        return split(series.list.join(separator), separator) if separator else series
+
+    def _text(self, template: Template, field: str) -> pl.Series:
+        texts = [self._single(name, field) for name in template.columns]
+        if template.literals is None:
+            return texts[0]
+        return pl.DataFrame(texts).select(template.expression().alias(field))[field]
+
+    def _single(self, name: str, field: str) -> pl.Series:
+        """A column as one text; rows with more values are refused."""
+        if name not in self._chunk.frame.columns:
+            return pl.Series(name, [""]).new_from_index(0, self._height)
+        series = self._chunk.frame[name]
+        if series.dtype == pl.String:
+            return series
+        several = (series.list.len() > 1).to_numpy()
+        self._refuse(several, field, f"{shown(name)} has several values, one is needed")
+        return series.list.first().fill_null("").alias(name)
+
+    def _carried(self, name: str) -> pl.Series:
+        if name not in self._chunk.frame.columns:
+            return pl.Series(name, [""]).new_from_index(0, self._height)
+        series = self._chunk.frame[name]
+        return series if series.dtype == pl.String else join(series).alias(name)
+
+    def _translated(self, values: pl.Series, column: Column) -> pl.Series:
+        words = self._mapping.values.get(column.name)
+        if words:
+            values = values.replace(words)
+        if column.one_of:
+            values = values.str.strip_chars().str.to_lowercase()
+        return values
+
+    def _check(self, values: pl.Series, owner: NDArray[np.integer], column: Column) -> None:
+        self._refuse_values(
+            values.str.len_chars() > column.max_characters,
+            owner,
+            column,
+            f"a value of more than {column.max_characters:,} characters",
+        )
+        self._refuse_values(
+            values.str.contains("\0", literal=True), owner, column, "holds a NUL character"
+        )
+        if column.one_of:
+            allowed = listed(column.one_of, 40)
+            wrong = ~values.is_in(list(column.one_of)) & (values != "")
+            for place in wrong.arg_true():
+                reason = f"is {shown(values[place])}; allowed are {allowed}"
+                self._bad.setdefault(int(owner[place]), (column.name, reason))
+
+    def _dates(self, values: pl.Series, column: Column) -> pl.Series:
+        values = values.str.strip_chars()
+        formats = self._mapping.dates.get(column.name, ())
+        parsed = pl.Series([None], dtype=pl.Date).new_from_index(0, self._height)
+        for date_format in formats:
+            whole, day = with_day(date_format)
+            dates = (values + day).str.to_date(whole, strict=False)
+            parsed = parsed.zip_with(parsed.is_not_null(), dates)
+        # What a spreadsheet's date cell gives is read whatever the mapping says.
+        iso = values.str.extract(r"^(\d{4}-\d{2}-\d{2})(?:[T ]00:00:00(?:\.0+)?)?$")
+        if column.date == "%Y-%m":
+            month = values.str.extract(r"^(\d{4}-\d{2})$") + "-01"
+            iso = iso.zip_with(iso.is_not_null(), month)
+        parsed = parsed.zip_with(parsed.is_not_null(), iso.str.to_date("%Y-%m-%d", strict=False))
+        odd = (values != "") & (parsed.is_null() | (parsed.dt.year() < 1800))
+        expected = (
+            listed(formats)
+            if formats
+            else column.date.replace("%Y-%m", "YYYY-MM").replace("-%d", "-DD")
+        )
+        for place in odd.arg_true():
+            reason = f"is {shown(values[place])}, not a date written as {expected}"
+            self._bad.setdefault(place, (column.name, reason))
+        return parsed.dt.strftime(column.date).fill_null("")
+
+    def _check_unique(self, values: pl.Series, blank: NDArray[np.bool_]) -> None:
+        assert self._reading.seen is not None  # noqa: S101 -- asked only where there is one
+        counted = ~blank & (values != "").to_numpy()
+        counted[list(self._bad)] = False
+        places = np.flatnonzero(counted)
+        earlier = self._reading.seen.add(values.gather(places), self._chunk.lines[places])
+        for place, line in earlier.items():
+            self._bad.setdefault(
+                int(places[place]),
+                (
+                    values.name,
+                    f"{shown(values[int(places[place])])} came before, in line {line}; "
+                    "put everything of one account in one row, values joined by |",
+                ),
+            )
+
+    def _refuse(
+        self, wrong: NDArray[np.bool_], field: str, reason: str | Callable[[int], str]
+    ) -> None:
+        for row in np.flatnonzero(wrong).tolist():
+            self._bad.setdefault(row, (field, reason if isinstance(reason, str) else reason(row)))
+
+    def _refuse_values(
+        self, wrong: pl.Series, owner: NDArray[np.integer], column: Column, reason: str
+    ) -> None:
+        for place in wrong.arg_true():
+            self._bad.setdefault(int(owner[place]), (column.name, reason))
