@@ -1,0 +1,11 @@
+"""Finding the same actor: keys, candidates, comparisons, match weights, probability, level, reasons.
+
+`match` compares two files of accounts; `SubjectIndex` is built once from the subjects and asked for
+one account (`check`) or many (`screen`).
+"""
+
+from acx.matching.errors import BadIndex, BadOption, MatchingError
+from acx.matching.index import Hit, MatchOptions, SubjectIndex
+from acx.matching.match import match
+
+__all__ = ["BadIndex", "BadOption", "Hit", "MatchOptions", "MatchingError", "SubjectIndex", "match"]

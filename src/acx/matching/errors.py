@@ -1,0 +1,19 @@
+"""What can go wrong in matching."""
+
+from __future__ import annotations
+
+from acx.errors import AcxError
+
+
+class MatchingError(AcxError):
+    """Root of the room's errors."""
+
+
+class BadOption(MatchingError):
+    """An option is outside what it can be; the message names it and its bounds."""
+
+    exit_code = 2
+
+
+class BadIndex(MatchingError):
+    """An index on disk is missing, damaged or of another version: build it again."""
