@@ -21,11 +21,11 @@ from msgspec import Meta
 
 from acx.member.errors import BadAnswer, Refused, SettingError, Unreachable
 from acx.member.server_sent import ServerSentEvent, parse_stream
+from acx.member.wire import PAGE_ENTRIES, Page
 from acx.records.event import Id, public_key_text
 from acx.records.http_signature import sign_request
 from acx.records.invite import Invite
 
-PAGE_ENTRIES: Final = 1000
 MAX_SMALL_ANSWER: Final = 1 << 20
 MAX_PAGE_ANSWER: Final = 96 << 20
 """A page of 1,000 events of 64 KiB each, and some."""
@@ -49,23 +49,6 @@ class Tags(msgspec.Struct, frozen=True):
 
     key: Annotated[str, Meta(max_length=64)]
     tags: dict[str, Annotated[str, Meta(max_length=128)]]
-
-
-class WireEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An entry as it comes: opened (`at`, `event`, `k`), or only its commitment (`entry`)."""
-
-    index: Annotated[int, Meta(ge=0)]
-    at: Annotated[str, Meta(max_length=32)] = ""
-    event: msgspec.Raw = msgspec.Raw(b"")
-    k: Annotated[str, Meta(max_length=64)] = ""
-    entry: Annotated[str, Meta(max_length=64)] = ""
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Entries in order, and a checkpoint that covers at least them."""
-
-    entries: Annotated[tuple[WireEntry, ...], Meta(max_length=PAGE_ENTRIES)]
-    checkpoint: Annotated[str, Meta(max_length=MAX_SMALL_ANSWER)]
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):

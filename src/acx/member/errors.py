@@ -1,15 +1,14 @@
 """What can go wrong on the member's side, in two trees that tell whose fault it is.
 
 `MemberError` and its kin are ours or the network's: correct something and run it again (exit 1).
-`LogInconsistent` is the exchange's: it broke a promise, and what proves it is kept (exit 5).
+What descends from `acx.log.errors.InconsistentLog` is the exchange's: it broke a promise, and what
+proves it is kept (exit 5).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar
-
 from acx.errors import AcxError
+from acx.log.errors import InconsistentLog
 
 
 class MemberError(AcxError):
@@ -70,39 +69,13 @@ class BadAnswer(ExchangeError):
     """An answer that is not what the protocol says; nothing was taken from it."""
 
 
-class LogInconsistent(AcxError):
-    """The exchange contradicts what it signed before: a fork, a shrunken or a withheld log.
-
-    Attributes:
-        evidence: folder with what proves it, once it has been written.
-    """
-
-    exit_code: ClassVar[int] = 5
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.evidence: Path | None = None
-
-
-class Forked(LogInconsistent):
-    """Two signed checkpoints, or a checkpoint and the entries under it, contradict each other."""
-
-
-class Shrunken(LogInconsistent):
-    """A signed checkpoint is smaller than one seen before."""
-
-
-class Withheld(LogInconsistent):
+class Withheld(InconsistentLog):
     """An entry's body is missing, and no erasure or expiry on the log says why."""
 
 
-class WrongSigner(LogInconsistent):
-    """A checkpoint that is not signed by the log this member joined."""
-
-
-class InvalidEntry(LogInconsistent):
+class InvalidEntry(InconsistentLog):
     """The log holds an entry that no honest exchange would have taken."""
 
 
-class BadReceipt(LogInconsistent):
+class BadReceipt(InconsistentLog):
     """A receipt that does not prove what was acknowledged."""

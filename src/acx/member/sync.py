@@ -1,0 +1,91 @@
+"""Bring a replica up to date with an exchange, verified page by page."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import msgspec
+
+from acx.member.replica import Replica, Writer
+from acx.member.trusted_log import open_entries
+from acx.member.wire import Page
+
+Progress = Callable[[int, int], object]
+"""Called with the number of entries done and the number there are."""
+
+
+class Source(Protocol):
+    """Where entries come from."""
+
+    def events(self, after: int) -> Page:
+        """Entries after an index."""
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """What a sync brought.
+
+    Attributes:
+        since: size of the log before.
+        size: size now.
+        changed: ids of reports that are new or changed.
+    """
+
+    since: int
+    size: int
+    changed: tuple[str, ...]
+
+
+def sync(
+    replica: Replica,
+    source: Source,
+    *,
+    receipts: Iterable[str] = (),
+    threads: int = 0,
+    progress: Progress = lambda done, total: None,
+    clock: Callable[[], float] = time.time,
+) -> Synced:
+    """Take everything up to the exchange's head.
+
+    Args:
+        replica: to extend.
+        source: the exchange.
+        receipts: checkpoints that the exchange signed for us elsewhere (our own receipts); the log
+            must lead to each of them.
+        threads: that check signatures; 0 is one per processor.
+        progress: told how far it is.
+        clock: seconds since 1970.
+
+    Raises:
+        ExchangeError: no or no proper answer; what came before it is kept.
+        InconsistentLog: the log contradicts itself; the replica is as before, the evidence kept.
+    """
+    since = replica.size
+    changed: set[str] = set()
+    with (
+        replica.writing() as writer,
+        ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor,
+    ):
+        for note in receipts:
+            writer.log.recall(note)
+        while True:
+            page = source.events(writer.log.size - 1)
+            head = writer.log.see(page.checkpoint)
+            received = open_entries(page.entries, replica.trust.origin, executor)
+            if not received:
+                break
+            writer.stage(received)
+            changed |= _confirm(writer)
+            progress(writer.log.size, head.size)
+        writer.log.require_head(head)
+        changed |= _confirm(writer, at_head=True)
+        writer.reached_head(clock())
+    return Synced(since, replica.size, tuple(sorted(changed)))
+
+
+def _confirm(writer: Writer, *, at_head: bool = False) -> set[str]:
+    confirmed = writer.confirm(at_head=at_head)
+    return set(confirmed.changed) if confirmed else set()
