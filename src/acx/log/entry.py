@@ -212,6 +212,11 @@ def _parse_places(
         raise MalformedFile(f"{what}: {len(data) - start} bytes follow the last of {width} places")
 
 
+def keys_path(page: int) -> str:
+    """Path of a key page, below the prefix where those who may read keys find them."""
+    return f"keys/{page}"
+
+
 def pack_keys(keys: Sequence[bytes | None]) -> bytes:
     """A key page: 33 bytes a place, 01 ‖ key, or zeros once the key is destroyed (None)."""
     return b"".join(_DESTROYED if k is None else _LIVE + k for k in keys)

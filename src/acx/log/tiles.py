@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
@@ -169,42 +169,53 @@ def files_grown(old_size: int, size: int) -> Iterator[tuple[int, int]]:
         yield index, min(WIDTH, size - index * WIDTH)
 
 
-def read_places(reader: TileReader, tile: Tile) -> tuple[bytes, bool]:
+def read_places(reader: TileReader, tile: Tile) -> tuple[bytes, int]:
     """Read a file; where a partial one is gone, the full one that took its place.
 
     A log may drop a partial file once the full one is there.
 
     Returns:
-        The bytes, and whether they are of the full file, to be cut to the tile's width.
+        The bytes, and how many places they hold: the tile's width, or that of a full file.
 
     Raises:
         MissingFile: neither is there.
     """
     try:
-        return reader.read(tile.path), tile.width == WIDTH
+        return reader.read(tile.path), tile.width
     except MissingFile:
         if tile.width == WIDTH:
             raise
-        try:
-            return reader.read(Tile(tile.kind, tile.level, tile.index).path), True
-        except MissingFile:
-            raise MissingFile(f"{tile.path} is missing, and so is the full file") from None
+    try:
+        return reader.read(replace(tile, width=WIDTH).path), WIDTH
+    except MissingFile:
+        raise MissingFile(f"{tile.path} is missing, and so is the full file") from None
+
+
+def parse_tile(data: bytes, width: int) -> list[bytes]:
+    """The hashes of a tile.
+
+    Args:
+        data: the file.
+        width: number of hashes it must hold.
+
+    Raises:
+        MalformedFile: it is not as long as that.
+    """
+    if len(data) != width * HASH_BYTES:
+        raise MalformedFile(
+            f"tile has {len(data)} bytes where {width * HASH_BYTES} are due: fetch it again"
+        )
+    return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
 
 
 def read_tile(reader: TileReader, tile: Tile) -> list[bytes]:
-    """The hashes of a tile.
+    """The hashes of a tile, also where only the full one that took its place is left.
 
     Raises:
-        MissingFile: it is not there, and nor is the full one.
+        MissingFile: it is not there.
         MalformedFile: it is not as long as its width says.
     """
-    data, full = read_places(reader, tile)
-    width = WIDTH if full else tile.width
-    if len(data) != width * HASH_BYTES:
-        raise MalformedFile(
-            f"{tile.path} has {len(data)} bytes where {width * HASH_BYTES} are due: fetch it again"
-        )
-    return [data[i : i + HASH_BYTES] for i in range(0, tile.width * HASH_BYTES, HASH_BYTES)]
+    return parse_tile(*read_places(reader, tile))[: tile.width]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +266,11 @@ def grow(reader: TileReader, old_size: int, leaves: Sequence[bytes]) -> Growth:
             files.append((tile_path(level, index + whole // WIDTH, len(rest)), b"".join(rest)))
         edge.append(rest)
         row, count, level = parents, count // WIDTH, level + 1
-    return Growth(old_size + len(leaves), _edge_root(edge), files)
+    return Growth(old_size + len(leaves), edge_root(edge), files)
 
 
-def _edge_root(edge: Sequence[Sequence[bytes]]) -> bytes:
+def edge_root(edge: Sequence[Sequence[bytes]]) -> bytes:
+    """Root of a tree from the partial tiles along its right edge, level 0 first."""
     root: bytes | None = None
     for hashes in edge:
         for part in reversed(_frontier(hashes)):
