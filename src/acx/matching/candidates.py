@@ -8,10 +8,10 @@ import numpy as np
 
 from acx.matching.columns import I64, U64, expand, find
 
-MAX_SHARERS: Final = 64
+MAX_SHARERS: Final = 24
 """A key that more subjects share finds nobody: it would cost much and say little."""
 
-BUDGET: Final = 48
+BUDGET: Final = 10
 """Candidates looked at for one account."""
 
 
