@@ -47,21 +47,13 @@ fail_on_option = click.option(
 )
 
 
-class RejectAllowance(click.ParamType[tuple[float, bool]]):
-    """`N` rows or `P%` of them: how many rejects are still a success."""
-
-    name = "N|P%"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, bool]:
-        """The number, and whether it is a percentage."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value).strip())
-        if not found or (found[2] and float(found[1]) > 100):
-            self.fail(f"{value!r} is neither a number of rows nor a percentage such as 2%")
-        return float(found[1]), bool(found[2])
+def _checked_allowance(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> str | None:
+    """`N` rows or `P%` of them, checked before any work begins."""
+    if value is not None and not re.fullmatch(r"\d+|\d+(\.\d+)?%", value):
+        raise click.BadParameter(f"{value!r} is neither a number of rows nor a share such as 2%")
+    return value
 
 
 def input_options(command: Decorated) -> Decorated:
@@ -87,7 +79,7 @@ def input_options(command: Decorated) -> Decorated:
             ),
             click.option(
                 "--allow-rejects",
-                type=RejectAllowance(),
+                callback=_checked_allowance,
                 metavar="N|P%",
                 help="This many rejected rows are still a success (exit 0 instead of 3).",
             ),

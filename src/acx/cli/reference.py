@@ -35,7 +35,8 @@ def _sections(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
     context = click.Context(
         command, info_name=path[-1], parent=parent, max_content_width=96, terminal_width=96
     )
-    yield f"\n{'#' * min(len(path) + 1, 4)} {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n"
+    heading = "#" * min(len(path) + 1, 4)
+    yield f"\n{heading} {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             child = command.get_command(context, name)
