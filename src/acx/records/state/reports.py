@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import insort
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from operator import attrgetter
 from typing import BinaryIO, Final
 
@@ -163,12 +165,16 @@ class Reports:
 
     def write_to(self, stream: BinaryIO) -> None:
         """Write everything applied so far, so that `read_from` need not go through the log."""
-        encoder = msgspec.msgpack.Encoder()
-        _write_block(stream, encoder.encode((_FORMAT, self._founders)))
+        digest = hashlib.sha256()
         entries = list(self._by_index.values())
-        for start in range(0, len(entries), _BLOCK):
-            _write_block(stream, encoder.encode(entries[start : start + _BLOCK]))
-        _write_block(stream, b"")
+        blocks: Iterable[object] = (
+            entries[start : start + _BLOCK] for start in range(0, len(entries), _BLOCK)
+        )
+        for block in chain([(_FORMAT, self._founders)], blocks):
+            data = msgspec.msgpack.encode(block)
+            digest.update(data)
+            stream.write(len(data).to_bytes(4, "big") + data)
+        stream.write(bytes(4) + digest.digest())
 
     @classmethod
     def read_from(cls, stream: BinaryIO) -> Reports:
@@ -177,19 +183,21 @@ class Reports:
         Raises:
             StateError: cut short, damaged, or by code that read other events: fold the log again.
         """
+        digest = hashlib.sha256()
+        decoder = msgspec.msgpack.Decoder(list[Kept])
         try:
-            form, founders = msgspec.msgpack.decode(
-                _read_block(stream), type=tuple[str, tuple[str, ...]]
-            )
+            header = _read_block(stream, digest)
+            form, founders = msgspec.msgpack.decode(header, type=tuple[str, tuple[str, ...]])
             if form != _FORMAT:
                 raise StateError("the stored state was made by another version: fold the log again")
             reports = cls(founders)
-            decoder = msgspec.msgpack.Decoder(list[Kept])
-            while block := _read_block(stream):
+            while block := _read_block(stream, digest):
                 for kept in decoder.decode(block):
                     reports._restore(kept)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StateError(f"the stored state is damaged ({error}): fold the log again") from None
+        if stream.read(32) != digest.digest():
+            raise StateError("the stored state is damaged: fold the log again")
         reports._rebuild_governance()
         reports._settle()
         return reports
@@ -330,14 +338,11 @@ class Reports:
                 yield kept
 
 
-def _write_block(stream: BinaryIO, block: bytes) -> None:
-    stream.write(len(block).to_bytes(8, "big"))
-    stream.write(block)
-
-
-def _read_block(stream: BinaryIO) -> bytes:
-    size = int.from_bytes(stream.read(8), "big")
+def _read_block(stream: BinaryIO, digest: hashlib._Hash) -> bytes:
+    prefix = stream.read(4)
+    size = int.from_bytes(prefix, "big")
     block = stream.read(size)
-    if len(block) != size:
+    if len(prefix) < 4 or len(block) < size:
         raise StateError("the stored state is cut short: fold the log again")
+    digest.update(block)
     return block
