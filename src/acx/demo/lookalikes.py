@@ -1,0 +1,167 @@
+"""Look-alikes: innocent sellers who resemble a reported actor.
+
+Relatives, neighbours, customers of the same forwarder or agent, namesakes, sister companies, and
+accounts that chance has put together from the parts of several. Each is somebody else: a matcher
+that takes one for the actor accuses an innocent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from acx.demo.accounts import by_row, rng_for
+from acx.demo.changes import Scene, address_unit, recased, relative_of, swapped_order
+from acx.demo.comebacks import shared
+from acx.demo.identifiers import Domains
+from acx.demo.sellers import sellers_in
+from acx.demo.words import culture_of
+from acx.records.account import Account
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """An innocent account, whom it resembles, and how.
+
+    Attributes:
+        account: the innocent account.
+        resembles: id of the identity it must not be taken for.
+        kind: a key of `KINDS`.
+    """
+
+    account: Account
+    resembles: str
+    kind: str
+
+
+Making = Callable[[Account, Account, Scene], dict[str, Any] | None]
+
+
+def _relative(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    """Same family name and home, now and then the household's phone; another person."""
+    name = relative_of(actor.name[0], scene)
+    if not scene.is_person or not name or name in actor.name:
+        return None
+    home = actor.address[:1] if scene.rng.random() < 0.7 else scene.fresh.address
+    phone = actor.phone[:1] if scene.rng.random() < 0.1 else scene.fresh.phone
+    return {"name": (name,), "kind": "person", "address": home, "phone": phone}
+
+
+def _same_building(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    """Another unit of the same house."""
+    unit = address_unit(actor.address[0], scene) if actor.address else None
+    return {"address": (unit,)} if unit else None
+
+
+def _same_hub(name: str) -> Making:
+    def making(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+        """The same forwarder, agent or agency mailbox."""
+        common = [value for value in getattr(actor, name) if shared(name, value)]
+        if name == "address" and common:
+            head, _, mark = common[0].rpartition(", ")
+            common = [head if len(mark) == 7 and mark[2] == "-" else common[0]]  # noqa: PLR2004
+        return {name: tuple(common[:1])} if common else None
+
+    return making
+
+
+def _namesake(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    """The same name, another birth date, other papers."""
+    if not scene.is_person or not scene.fresh.birth_date or not actor.birth_date:
+        return None
+    written = scene.rng.choice((recased, swapped_order))(actor.name[0], scene)
+    return {"name": (written or actor.name[0],), "kind": "person"}
+
+
+def _sister_company(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    """The same first words in another line of trade, perhaps the same director or address."""
+    words = actor.name[0].split()
+    if scene.is_person or len(words) < 2 or not scene.fresh.name:  # noqa: PLR2004
+        return None
+    own = culture_of(scene.country).words
+    trade = scene.rng.choice(own["trades"].latin.to_list())
+    form = scene.rng.choice(own["forms"].latin.to_list())
+    made: dict[str, Any] = {"name": (f"{words[0]} {trade} {form}".strip(),), "kind": "organization"}
+    if scene.rng.random() < 0.5:
+        made["related"] = actor.related[:1]
+    if scene.rng.random() < 0.3:
+        made["address"] = actor.address[:1]
+    return made
+
+
+def _recombined(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    """Parts of two reported names, the address of a third: chance, nobody's come-back."""
+    first, second = actor.name[0].split(), other.name[0].split()
+    if len(first) < 2 or len(second) < 2:  # noqa: PLR2004
+        return None
+    name = " ".join([first[0], *second[1:]])
+    return {"name": (name,), "kind": actor.kind} if name not in actor.name + other.name else None
+
+
+KINDS: Final[Mapping[str, Making]] = {
+    "relative": _relative,
+    "same_building": _same_building,
+    "same_forwarder": _same_hub("address"),
+    "shared_agent_phone": _same_hub("phone"),
+    "shared_mailbox": _same_hub("email"),
+    "shared_network": _same_hub("ip"),
+    "shared_device": _same_hub("device"),
+    "collective_account": _same_hub("bank_account"),
+    "namesake": _namesake,
+    "sister_company": _sister_company,
+    "recombined": _recombined,
+}
+"""Ways of resembling an actor; each returns the values that are not the innocent's own."""
+
+
+def look_alikes(
+    identities: Sequence[Account],
+    count: int,
+    seed: int,
+    *,
+    prefix: str = "seller-",
+    domains: Domains = "reserved",
+) -> list[LookAlike]:
+    """Make innocents who resemble reported actors.
+
+    Args:
+        identities: complete identities (`acx.demo.identities.complete`).
+        count: how many.
+        seed: the same seed makes the same look-alikes.
+        prefix: what ids start with; a running number follows.
+        domains: at which domains invented mailboxes are.
+    """
+    if not identities:
+        return []
+    order = rng_for(seed, "look-alikes")
+    chosen = [order.choice(identities) for _ in range(count)]
+    countries = [actor.country[0] if actor.country else "US" for actor in chosen]
+    fronts = by_row(sellers_in(countries, seed + 1, domains=domains))
+    return [
+        _look_alike(actor, order.choice(identities), fresh, f"{prefix}{number}", domains, order)
+        for number, (actor, fresh) in enumerate(zip(chosen, fronts, strict=True), start=1)
+    ]
+
+
+def _look_alike(  # noqa: PLR0913
+    actor: Account,
+    other: Account,
+    fresh: Account,
+    account_id: str,
+    domains: Domains,
+    rng: random.Random,
+) -> LookAlike:
+    scene = Scene(actor, fresh, domains, rng)
+    kinds = list(KINDS)
+    rng.shuffle(kinds)
+    for kind in kinds:
+        values = KINDS[kind](actor, other, scene)
+        if values:
+            account = msgspec.structs.replace(fresh, id=account_id, **values)
+            return LookAlike(account, actor.id, kind)
+    # Everybody has at least a country in common with somebody.
+    return LookAlike(msgspec.structs.replace(fresh, id=account_id), actor.id, "same_country")

@@ -1,0 +1,254 @@
+"""The same name in another writing: other romanisations, and scripts of its own.
+
+These are what real people do by ear and by keyboard, not standards: the come-backs' names must vary
+as in life. Words that the lists know come out as their own culture writes them (`李`, `محمد`); the
+rest goes letter by letter.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from anyascii import anyascii
+from pypinyin import lazy_pinyin
+
+from acx.demo.words import cultures, spellings
+
+CYRILLIC: Final = frozenset(
+    {"RU", "UA", "BY", "KZ", "KG", "UZ", "TJ", "BG", "RS", "MK", "ME", "MD"}
+)
+ARABIC: Final = frozenset(
+    "AE AF BH DZ EG IQ IR JO KW LB LY MA MR OM PK PS QA SA SD SO SY TN YE".split()
+)
+HAN: Final = frozenset({"CN", "HK", "TW", "MO", "SG"})
+HANGUL: Final = frozenset({"KR", "KP"})
+GREEK: Final = frozenset({"GR", "CY"})
+
+
+def respelled(name: str, country: str, rng: random.Random) -> str | None:
+    """Romanise a Latin name another way, or None where nothing in it has another spelling."""
+    words = name.split(" ")
+    places = list(range(len(words)))
+    rng.shuffle(places)
+    changed = 0
+    for place in places:
+        other = _respelled_word(words[place], country, rng)
+        if other is not None and other != words[place]:
+            words[place] = other
+            changed += 1
+        if changed == 2:
+            break
+    return " ".join(words) if changed else None
+
+
+def in_native_script(name: str, country: str, rng: random.Random) -> str | None:
+    """Write a Latin name in the script of a country, or None where that has no answer."""
+    if not name.isascii():
+        return None
+    if country in HAN:
+        return _in_han(name, rng)
+    for countries, alphabet, key in _ALPHABETS:
+        if country in countries:
+            known = _known_words(key)
+            words = re.findall(r"[A-Za-z']+|[^A-Za-z']+", name)
+            return "".join(
+                known.get(word.lower()) or _spelled(word, alphabet) if word[0].isalpha() else word
+                for word in words
+            )
+    if country in HANGUL:
+        return _in_hangul(name)
+    return None
+
+
+def in_latin(name: str) -> str | None:
+    """Romanise a name, Chinese by pinyin, anything else letter by letter."""
+    if name.isascii():
+        return None
+    if re.search(r"[\u4e00-\u9fff]", name):
+        syllables = lazy_pinyin(name)
+        if re.fullmatch(r"[\u4e00-\u9fff]{2,4}", name):
+            return f"{syllables[0].title()} {''.join(syllables[1:]).title()}"
+        return " ".join(syllables).title()
+    latin = anyascii(name).title()
+    return latin if latin != name else None
+
+
+def _respelled_word(word: str, country: str, rng: random.Random) -> str | None:
+    bare = re.sub(r"[^a-z]", "", word.lower())
+    others = [other for other in spellings().get(bare, ()) if other != bare]
+    if others:
+        return _cased_as(word, word.lower().replace(bare, rng.choice(others)))
+    rules = _WADE_GILES if country in HAN else _LETTERS
+    fitting = [(old, new) for old, new in rules if re.search(old, word.lower())]
+    if not fitting or len(bare) < 3:
+        return None
+    old, new = rng.choice(fitting)
+    return _cased_as(word, re.sub(old, new, word.lower(), count=1))
+
+
+_LETTERS: Final = (
+    ("ou", "u"), ("oo", "u"), ("ee", "i"), ("iy$", "y"), ("y$", "iy"), ("ei$", "ey"), ("ey$", "ei"),
+    ("q", "k"), ("kh", "h"), ("dh", "d"), ("aa", "a"), ("ph", "f"), ("x", "ks"), ("w", "v"),
+    ("v(?=[aeiou])", "w"), ("sky$", "skiy"), ("skiy$", "ski"), ("ss", "s"), ("(?<=[aeiou])s(?=[aeiou])", "ss"),
+    ("ye", "e"), ("^e(?=[vl])", "ye"), ("ya", "ia"), ("ia$", "iya"), ("yu", "iu"), ("ch", "tch"),
+    ("zh", "j"), ("ts", "tz"), ("gh", "g"), ("i(?=[bdlmnrst])", "ee"), ("u(?=[bdlmnrst])", "ou"), ("ah$", "a"),
+    ("a$", "ah"), ("c(?=[aou])", "k"), ("z$", "s"), ("z(?=[aeiou])", "s"), ("j(?=[aeiou])", "dj"),
+)  # fmt: skip
+_WADE_GILES: Final = (
+    ("^zh", "ch"), ("^x", "hs"), ("^q", "ch"), ("^j", "ch"), ("^z(?!h)", "ts"), ("^c(?!h)", "ts"),
+    ("^b", "p"), ("^d", "t"), ("^g", "k"), ("^r", "j"), ("ong$", "ung"), ("ian", "ien"),
+)  # fmt: skip
+
+
+def _cased_as(word: str, other: str) -> str:
+    if word.isupper():
+        return other.upper()
+    return other.title() if word[:1].isupper() else other
+
+
+_CYRILLIC_LETTERS: Final = dict(
+    shch="щ", zh="ж", kh="х", ts="ц", ch="ч", sh="ш", yu="ю", ya="я", ye="е", yo="ё", iy="ий",
+    a="а", b="б", v="в", g="г", d="д", e="е", z="з", i="и", y="ы", k="к", l="л", m="м", n="н",
+    o="о", p="п", r="р", s="с", t="т", u="у", f="ф", h="х", c="к", w="в", x="кс", j="дж", q="к",
+)  # fmt: skip
+_ARABIC_LETTERS: Final = dict(
+    sh="ش", kh="خ", th="ث", dh="ذ", gh="غ", ch="تش", ou="و", oo="و", ee="ي", ai="ي", aa="ا", ay="ي",
+    a="ا", b="ب", t="ت", j="ج", h="ه", d="د", r="ر", z="ز", s="س", f="ف", q="ق", k="ك", l="ل",
+    m="م", n="ن", w="و", u="و", o="و", y="ي", i="ي", e="", g="غ", p="ب", v="ف", c="ك", x="كس",
+)  # fmt: skip
+_GREEK_LETTERS: Final = dict(
+    th="θ", ch="χ", ph="φ", ps="ψ", ou="ου", mb="μπ", nd="ντ", gk="γκ", a="α", b="μπ", v="β", g="γ",
+    d="δ", e="ε", z="ζ", i="ι", k="κ", l="λ", m="μ", n="ν", x="ξ", o="ο", p="π", r="ρ", s="σ",
+    t="τ", y="υ", f="φ", h="χ", c="κ", j="τζ", q="κ", u="ου", w="γου",
+)  # fmt: skip
+_ALPHABETS: Final = (
+    (CYRILLIC, _CYRILLIC_LETTERS, "russian"),
+    (ARABIC, _ARABIC_LETTERS, "arabic"),
+    (GREEK, _GREEK_LETTERS, "greek"),
+)
+
+
+def _spelled(word: str, alphabet: Mapping[str, str]) -> str:
+    rest, written = word.lower().replace("'", ""), ""
+    while rest:
+        size = next((size for size in (4, 2, 1) if rest[:size] in alphabet), 1)
+        written += alphabet.get(rest[:size], rest[:size])
+        rest = rest[size:]
+    return written.title() if word[:1].isupper() else written
+
+
+@cache
+def _known_words(key: str) -> Mapping[str, str]:
+    """Latin ► native for the words of a culture, and for every spelling of each."""
+    known: dict[str, str] = {}
+    for culture in cultures():
+        if culture.key != key:
+            continue
+        for name in ("given", "families", "middles", "brands", "trades", "cities"):
+            if name in culture.words:
+                words = culture.words[name]
+                for latin, native in zip(words.latin, words.native, strict=True):
+                    for spelling in (latin.lower(), *spellings().get(latin.lower(), ())):
+                        known.setdefault(spelling, native)
+    return known
+
+
+def _in_han(name: str, rng: random.Random) -> str | None:
+    """Write pinyin in characters: common ones of that sound, family name first."""
+    known = _known_words("chinese")
+    family, comma, given = name.partition(", ")
+    words = re.findall(r"[A-Za-z']+", f"{family} {given}" if comma else name)
+    written = ""
+    for word in words:
+        whole = known.get(word.lower()) if len(word) > 3 else None
+        syllables = None if whole else _syllables(word.lower().replace("'", ""))
+        if whole:
+            written += whole
+        elif syllables:
+            written += "".join(_character(syllable, rng) for syllable in syllables)
+        elif word.lower() not in {"co", "ltd", "limited", "company", "inc"}:
+            return None
+    if re.search(r"\b(co|ltd|limited|company|inc)\b", name.lower()) and written:
+        written += "有限公司"
+    return written if len(written) >= 2 else None
+
+
+def _syllables(word: str) -> list[str] | None:
+    if not word:
+        return []
+    for size in range(min(6, len(word)), 0, -1):
+        if word[:size] in _common_characters():
+            rest = _syllables(word[size:])
+            if rest is not None:
+                return [word[:size], *rest]
+    return None
+
+
+def _character(syllable: str, rng: random.Random) -> str:
+    return rng.choice(_common_characters()[syllable][:3])
+
+
+@cache
+def _common_characters() -> Mapping[str, list[str]]:
+    """Characters by toneless pinyin: those of our name lists first, then GB 2312's first level."""
+    (chinese,) = (culture for culture in cultures() if culture.key == "chinese")
+    first = [*chinese.words["families"].native, *chinese.words["given"].native]
+    level_one = bytes(
+        byte for row in range(0xB0, 0xD8) for col in range(0xA1, 0xFF) for byte in (row, col)
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for character in [*first, *level_one.decode("gb2312", "ignore")]:
+        if len(character) == 1:
+            (syllable,) = lazy_pinyin(character)
+            if character not in found[syllable] and syllable.isascii():
+                found[syllable].append(character)
+    return dict(found)
+
+
+_ONSETS: Final = ("g kk n d tt r m b pp s ss - j jj ch k t p h").split()
+_VOWELS: Final = ("a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i").split()
+_CODAS: Final = {
+    "": 0,
+    "k": 1,
+    "g": 1,
+    "n": 4,
+    "t": 7,
+    "l": 8,
+    "r": 8,
+    "m": 16,
+    "p": 17,
+    "b": 17,
+    "ng": 21,
+}
+_KOREAN: Final = dict(
+    kim="김", ri="리", lee="이", pak="박", park="박", choe="최", choi="최", chong="정", jung="정",
+    chol="철", chul="철", song="성", sung="성", yong="영", young="영", hyon="현", hyun="현",
+    kwon="권", kang="강", chang="창", jong="정", un="은", hyok="혁", sok="석", su="수", soo="수",
+    myong="명", kyong="경", il="일", ho="호", nam="남", han="한", paek="백", yun="윤", yoon="윤",
+)  # fmt: skip
+
+
+def _in_hangul(name: str) -> str | None:
+    family, comma, given = name.partition(", ")
+    words = re.findall(r"[A-Za-z]+", f"{family} {given}" if comma else name)
+    blocks = [_KOREAN.get(word.lower()) or _hangul_block(word.lower()) for word in words]
+    return "".join(block for block in blocks if block) if all(blocks) and len(blocks) < 5 else None
+
+
+def _hangul_block(syllable: str) -> str | None:
+    """Compose one romanised syllable (Unicode, section 3.12)."""
+    for onset in sorted(_ONSETS, key=len, reverse=True):
+        lead = "" if onset == "-" else onset
+        if not syllable.startswith(lead):
+            continue
+        for vowel in sorted(_VOWELS, key=len, reverse=True):
+            rest = syllable[len(lead) :]
+            if rest.startswith(vowel) and rest[len(vowel) :] in _CODAS:
+                place = (_ONSETS.index(onset) * 21 + _VOWELS.index(vowel)) * 28
+                return chr(0xAC00 + place + _CODAS[rest[len(vowel) :]])
+    return None
