@@ -278,7 +278,6 @@ class _Reader:
 
     def _reject(self, line: int, field: str, reason: str, row: object) -> None:
         text = row.decode(errors="replace") if isinstance(row, bytes) else row
-        self._rejects.rows += 1
         self._rejects.add(file=self._name, line=line, field=field, reason=reason, row=text)
 
 
@@ -311,16 +310,17 @@ def _in_order(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], delimiter: i
     """
     opening, closing = quotes[0::2], quotes[1::2]
     before = buffer[np.maximum(opening - 1, 0)]
-    opens = np.isin(before, (delimiter, _LINE_FEED, _QUOTE)) | (opening == 0)
+    opens = (before == delimiter) | (before == _LINE_FEED) | (opening == 0)
+    # A quote after a quote opens again where the one before it closed: next to it in the turn.
+    again = opening[1:] == closing[: len(opening) - 1] + 1
+    opens[1:] |= again
     last = len(buffer) - 1
     after = buffer[np.minimum(closing + 1, last)]
-    beyond = buffer[np.minimum(closing + 2, last)]
-    closes = np.isin(after, (delimiter, _LINE_FEED, _QUOTE)) | (closing == last)
-    closes |= (after == _RETURN) & (beyond == _LINE_FEED)
-    # A quote after a quote opens again only where the one before it closed.
-    again = (before == _QUOTE) & (opening > 0)
-    paired = np.isin(opening[again] - 1, closing)
-    return bool(opens.all() and closes.all() and paired.all())
+    closes = (after == delimiter) | (after == _LINE_FEED) | (after == _QUOTE) | (closing == last)
+    returns = after == _RETURN
+    if returns.any():
+        closes |= returns & (buffer[np.minimum(closing + 2, last)] == _LINE_FEED)
+    return bool(opens.all() and closes.all())
 
 
 def _take(data: bytes, place: int, delimiter: int, most_lines: int) -> _Record | None:

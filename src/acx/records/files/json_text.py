@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as AnyMapping
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from acx.records.files.cells import as_lists, drop_blanks
+from acx.records.files.cells import JOINER, drop_blanks
 from acx.records.files.chunks import Chunk, Header, Shape
 from acx.records.files.errors import Damaged, TooLarge, WrongEncoding
 from acx.records.files.limits import Limits
@@ -20,13 +22,19 @@ from acx.records.files.rejects import Rejects
 from acx.records.files.source import Opened
 from acx.records.files.text import read_blocks
 
-Row = dict[str, Any]
 _ROWS: Final = 16_384
+_MOST_IGNORED: Final = 500
+"""Unwanted members a row type has room for; a file with more of them is read more slowly."""
 _WHITE_SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
-class _BadValue(Exception):
-    """A value of the wrong type; the message is the reason."""
+class _BadRow(Exception):
+    """A row that cannot be taken."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
 
 
 def read_json_lines(
@@ -38,23 +46,34 @@ def read_json_lines(
     nested: Sequence[str] = (),
 ) -> Iterator[Chunk]:
     """Read JSON Lines: an object a line; a line that is none is rejected."""
-    columns = _Columns(opened.name, header, rejects, nested)
-    decode = msgspec.json.Decoder(Row).decode
+    rows = _Rows(header, nested)
     for block in read_blocks(opened, encoding, limits):
-        rows: list[Row] = []
+        parsed: list[msgspec.Struct] = []
         lines: list[int] = []
-        for number, text in enumerate(block.data.split(b"\n"), start=block.line):
-            if number in block.damaged:
-                columns.reject(number, "", block.damaged[number], text.decode())
+        texts = block.data.removesuffix(b"\n").split(b"\n")
+        if not block.damaged and (whole := rows.from_lines(block.data, len(texts))) is not None:
+            yield from rows.chunks(whole, range(block.line, block.line + len(texts)), texts)
+            continue
+        raw: list[bytes] = []
+        for number, text in enumerate(texts, start=block.line):
+            if not text.strip():
                 continue
             try:
-                rows.append(decode(text))
-            except (msgspec.DecodeError, RecursionError) as error:
-                if text.strip():
-                    columns.reject(number, "", _syntax(error), text.decode())
+                if number in block.damaged:
+                    raise _BadRow("", block.damaged[number])
+                parsed.append(rows.from_line(text))
+            except _BadRow as error:
+                rejects.add(
+                    file=opened.name,
+                    line=number,
+                    field=error.field,
+                    reason=error.reason,
+                    row=_raw(text),
+                )
                 continue
             lines.append(number)
-        yield from columns.chunks(rows, lines)
+            raw.append(text)
+        yield from rows.chunks(parsed, lines, raw)
 
 
 def read_json(
@@ -70,131 +89,169 @@ def read_json(
     Raises:
         Damaged: the text is not JSON; where the next object starts is then unknown.
     """
-    columns = _Columns(opened.name, header, rejects, nested)
-    rows: list[Row] = []
+    rows = _Rows(header, nested)
+    parsed: list[msgspec.Struct] = []
     lines: list[int] = []
+    raw: list[object] = []
     for line, value in _elements(opened, encoding, limits):
-        if not isinstance(value, dict):
-            columns.reject(line, "", f"is {_kind(value)}, not an object", value)
+        try:
+            parsed.append(rows.from_object(value))
+        except _BadRow as error:
+            rejects.add(
+                file=opened.name,
+                line=line,
+                field=error.field,
+                reason=error.reason,
+                row=value,
+            )
             continue
-        rows.append(value)
         lines.append(line)
-        if len(rows) == _ROWS:
-            yield from columns.chunks(rows, lines)
-            rows, lines = [], []
-    yield from columns.chunks(rows, lines)
+        raw.append(value)
+        if len(parsed) == _ROWS:
+            yield from rows.chunks(parsed, lines, raw)
+            parsed, lines, raw = [], [], []
+    yield from rows.chunks(parsed, lines, raw)
 
 
-class _Columns:
-    """Turns objects into columns; an object with a value of the wrong type is rejected."""
+class _Rows:
+    """Rows of a struct that learns the members of the objects it meets.
 
-    def __init__(self, file: str, header: Header, rejects: Rejects, nested: Sequence[str]) -> None:
-        self._file = file
+    A struct is decoded several times faster than a dictionary. It refuses members it does not
+    know and values that are no list of texts where one is wanted; such an object is looked at
+    by itself, and then the struct knows its members, or the object is bad.
+    """
+
+    def __init__(self, header: Header, nested: Sequence[str]) -> None:
         self._header = header
-        self._rejects = rejects
         self._nested = nested
+        self._fields = {wanted: f"wanted_{n}" for n, wanted in enumerate(header.wanted)}
+        self._spelling: dict[str, str] = {}
+        self._ignored: dict[str, None] = {}
+        self._make()
 
-    def reject(self, line: int, field: str, reason: str, row: object) -> None:
-        self._rejects.rows += 1
-        self._rejects.add(file=self._file, line=line, field=field, reason=reason, row=row)
-
-    def chunks(self, rows: list[Row], lines: list[int]) -> Iterator[Chunk]:
-        """The rows as a chunk; none if none is left."""
-        raw = rows
+    def from_lines(self, data: bytes, count: int) -> list[msgspec.Struct] | None:
+        """All the rows of a block, if every line is a row and none needs a closer look."""
         if self._nested:
-            raw, rows, lines = self._flattened(rows, lines)
-        keys = set[str]().union(*rows)
-        taken = {wanted: key for key in keys if (wanted := self._header.resolve(key)) is not None}
-        if len(taken) < sum(self._header.resolve(key) is not None for key in keys):
-            raw, rows, lines, taken = self._respelt(raw, rows, lines)
-        columns: dict[str, list[Any]] = {}
-        bad: dict[int, tuple[str, str]] = {}
-        for wanted, key in taken.items():
-            values = [row.get(key) for row in rows]
-            shape = self._header.wanted[wanted]
-            if not _READY[shape](values):
-                for place, value in enumerate(values):
-                    try:
-                        values[place] = _CONVERT[shape](value)
-                    except _BadValue as error:
-                        bad.setdefault(place, (wanted, str(error)))
-            columns[wanted] = values
-        if bad:
-            for place, (wanted, reason) in sorted(bad.items()):
-                self.reject(lines[place], wanted, reason, raw[place])
-            kept = [place not in bad for place in range(len(rows))]
-            raw, lines = _kept(raw, kept), _kept(lines, kept)
-            columns = {wanted: _kept(values, kept) for wanted, values in columns.items()}
-        if not lines:
-            return
-        series = [
-            _lists(wanted, values)
-            if self._header.wanted[wanted] is Shape.LIST
-            else pl.Series(wanted, values, pl.String).fill_null("")
-            for wanted, values in columns.items()
-        ]
-        frame = pl.DataFrame(series) if series else pl.DataFrame(height=len(lines))
-        yield Chunk(frame, np.array(lines, np.int64), raw.__getitem__)
+            return None
+        try:
+            rows = self._decode_lines(data)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return rows if len(rows) == count else None
 
-    def _flattened(
-        self, rows: list[Row], lines: list[int]
-    ) -> tuple[list[Row], list[Row], list[int]]:
-        """The rows with the members of nested objects beside the others."""
-        raw: list[Row] = []
-        flat: list[Row] = []
-        kept: list[int] = []
-        for row, line in zip(rows, lines, strict=True):
-            merged = dict(row)
-            problem = None
-            for name in self._nested:
-                inner = merged.pop(name, None)
-                if inner is None:
-                    continue
-                if not isinstance(inner, Mapping):
-                    problem = (name, f"is {_kind(inner)}, not an object")
-                elif both := inner.keys() & merged.keys():
-                    problem = (min(both), f"is there twice, in {name} and beside it")
-                else:
-                    merged |= inner
-            if problem:
-                self.reject(line, *problem, row)
+    def from_line(self, text: bytes) -> msgspec.Struct:
+        """The row of a line.
+
+        Raises:
+            _BadRow: it is none.
+        """
+        try:
+            if not self._nested:
+                return self._decode(text)
+            return self.from_object(msgspec.json.decode(text))
+        except msgspec.ValidationError:
+            return self.from_object(msgspec.json.decode(text))
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _BadRow("", _syntax(error)) from None
+
+    def from_object(self, value: object) -> msgspec.Struct:
+        """The row of a decoded value.
+
+        Raises:
+            _BadRow: it is none.
+        """
+        if not isinstance(value, dict):
+            raise _BadRow("", f"is {_kind(value)}, not an object")
+        members = self._flattened(value)
+        self._learn(members)
+        taken: dict[str, Any] = {}
+        for key, member in members.items():
+            wanted = self._header.resolve(key)
+            if wanted is None:
                 continue
-            raw.append(row)
-            flat.append(merged)
-            kept.append(line)
-        return raw, flat, kept
+            field = self._fields[wanted]
+            if field in taken:
+                raise _BadRow(wanted, "is there twice, spelt differently")
+            taken[field] = _checked(wanted, self._header.wanted[wanted], member)
+        return self._row(**taken)
 
-    def _respelt(
-        self, raw: list[Row], rows: list[Row], lines: list[int]
-    ) -> tuple[list[Row], list[Row], list[int], dict[str, str]]:
-        """The rows under the wanted names, where the file spells one in several ways."""
-        respelt: list[Row] = []
-        good: list[bool] = []
-        for place, row in enumerate(rows):
-            renamed: Row = {}
-            twice = ""
-            for key, value in row.items():
-                wanted = self._header.resolve(key)
-                if wanted is not None:
-                    twice = wanted if wanted in renamed else twice
-                    renamed[wanted] = value
-            good.append(not twice)
-            if twice:
-                self.reject(lines[place], twice, "is there twice, spelt differently", raw[place])
-            respelt.append(renamed)
-        rows = _kept(respelt, good)
-        names = {name: name for name in set[str]().union(*rows)}
-        return _kept(raw, good), rows, _kept(lines, good), names
+    def chunks(
+        self, rows: Sequence[msgspec.Struct], lines: Sequence[int], raw: Sequence[object]
+    ) -> Iterator[Chunk]:
+        """The rows as a chunk; none if there is none."""
+        if not rows:
+            return
+        # Rows of a struct that had not learnt all members yet lack some of its fields.
+        grown = len(set(map(type, rows))) > 1
+        series = []
+        for wanted in self._spelling:
+            shape, field = self._header.wanted[wanted], self._fields[wanted]
+            missing = _MISSING[shape]
+            if grown:
+                values = [getattr(row, field, missing) for row in rows]
+            else:
+                values = list(map(operator.attrgetter(field), rows))
+            series.append(_series(wanted, shape, values))
+        frame = pl.DataFrame(series) if series else pl.DataFrame(height=len(rows))
+        yield Chunk(frame, np.array(lines, np.int64), lambda place: _raw(raw[place]))
+
+    def _learn(self, members: AnyMapping[str, object]) -> None:
+        """Make room for members that are new."""
+        known = len(self._spelling) + len(self._ignored)
+        for key in members:
+            wanted = self._header.resolve(key)
+            if wanted is not None:
+                self._spelling.setdefault(wanted, key)
+            elif len(self._ignored) < _MOST_IGNORED:
+                self._ignored[key] = None
+        if len(self._spelling) + len(self._ignored) > known:
+            self._make()
+
+    def _make(self) -> None:
+        fields: list[tuple[str, Any, Any]] = []
+        names: dict[str, str] = {}
+        for wanted, key in self._spelling.items():
+            shape = self._header.wanted[wanted]
+            fields.append((self._fields[wanted], _TYPES[shape], _MISSING[shape]))
+            names[self._fields[wanted]] = key
+        for number, key in enumerate(self._ignored):
+            fields.append((f"ignored_{number}", msgspec.Raw, msgspec.Raw()))
+            names[f"ignored_{number}"] = key
+        self._row = msgspec.defstruct(
+            "Row", fields, rename=names, kw_only=True, forbid_unknown_fields=True, gc=False
+        )
+        decoder = msgspec.json.Decoder(self._row)
+        self._decode = decoder.decode
+        self._decode_lines = decoder.decode_lines
+
+    def _flattened(self, value: AnyMapping[str, Any]) -> AnyMapping[str, Any]:
+        """The members, those of nested objects beside the others."""
+        if not self._nested:
+            return value
+        flat = dict(value)
+        for name in self._nested:
+            inner = flat.pop(name, None)
+            if inner is None:
+                continue
+            if not isinstance(inner, dict):
+                raise _BadRow(name, f"is {_kind(inner)}, not an object")
+            if both := inner.keys() & flat.keys():
+                raise _BadRow(min(both), f"is there twice, in {name} and beside it")
+            flat |= inner
+        return flat
 
 
-def _kept(values: list[Any], kept: list[bool]) -> list[Any]:
-    return list(itertools.compress(values, kept))
-
-
-def _lists(name: str, values: list[list[str]]) -> pl.Series:
-    length = np.fromiter(map(len, values), np.int64, len(values))
-    flat = pl.Series(name, list(itertools.chain.from_iterable(values)), pl.String)
-    return drop_blanks(flat, length) if len(flat) else as_lists(flat, length)
+def _series(name: str, shape: Shape, values: list[Any]) -> pl.Series:
+    kinds = set(map(type, values))
+    if shape is Shape.LIST:
+        if kinds != {tuple}:
+            values = [(v,) if isinstance(v, str) else v or () for v in values]
+        length = np.fromiter(map(len, values), np.int64, len(values))
+        flat = pl.Series(name, list(itertools.chain.from_iterable(values)), pl.String)
+        return drop_blanks(flat, length)
+    if not kinds <= {str, type(None)}:
+        values = [_text(value, shape) for value in values]
+    return pl.Series(name, values, pl.String).fill_null("")
 
 
 def _elements(opened: Opened, encoding: str | None, limits: Limits) -> Iterator[tuple[int, Any]]:
@@ -332,70 +389,58 @@ def _kind(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None or value == []:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        return str(value[0])
+def _checked(name: str, shape: Shape, value: Any) -> Any:
+    """The value, if the shape's type takes it.
+
+    Raises:
+        _BadRow: it does not.
+    """
+    if shape is Shape.LIST and isinstance(value, list):
+        for place, item in enumerate(value, start=1):
+            if not (isinstance(item, str) or item is None):
+                reason = f"value {place} is {_kind(item)}; write it as text, in quotes"
+                raise _BadRow(name, reason)
+        return tuple(value)
+    if shape in (Shape.TEXT, Shape.NUMBER) and isinstance(value, list) and len(value) <= 1:
+        return _checked(name, shape, value[0] if value else None)
+    try:
+        return msgspec.convert(value, _TYPES[shape])
+    except msgspec.ValidationError:
+        pass
     if isinstance(value, list):
-        raise _BadValue(f"has {len(value)} values, at most one is allowed")
-    raise _BadValue(f"is {_kind(value)}, not text")
+        raise _BadRow(name, f"has {len(value)} values, one is allowed")
+    raise _BadRow(name, f"is {_kind(value)}; {_EXPECTED[shape]}")
 
 
-def _number(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else _text(value)
-
-
-def _values(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise _BadValue(f"is {_kind(value)}; write text, in quotes, or a list of texts")
-    for place, item in enumerate(value, start=1):
-        if not (isinstance(item, str) or item is None):
-            raise _BadValue(f"value {place} is {_kind(item)}; write it as text, in quotes")
-    return [item for item in value if item is not None]
-
-
-def _structure(value: Any) -> str:
+def _text(value: Any, shape: Shape) -> str:
     if value is None or isinstance(value, str):
         return value or ""
+    if shape is Shape.CARRIED and isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return JOINER.join(value)
     return msgspec.json.encode(value).decode()
 
 
-def _carried(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "|".join(value)
-    return _structure(value)
+def _raw(row: object) -> object:
+    """A row for the rejects: the object it is, or its text."""
+    if not isinstance(row, bytes):
+        return row
+    try:
+        return msgspec.json.decode(row)
+    except (msgspec.DecodeError, RecursionError):
+        return row.decode(errors="replace")
 
 
-def _all_text(values: list[Any]) -> bool:
-    return set(map(type, values)) <= {str, type(None)}
-
-
-def _all_lists(values: list[Any]) -> bool:
-    if set(map(type, values)) != {list}:
-        return False
-    return set(map(type, itertools.chain.from_iterable(values))) <= {str}
-
-
-_READY: Final = {
-    Shape.CARRIED: _all_text,
-    Shape.TEXT: _all_text,
-    Shape.NUMBER: _all_text,
-    Shape.STRUCTURE: _all_text,
-    Shape.LIST: _all_lists,
+_TYPES: Final[dict[Shape, Any]] = {
+    Shape.CARRIED: Any,
+    Shape.TEXT: str | int | None,
+    Shape.NUMBER: str | int | float | None,
+    Shape.STRUCTURE: Any,
+    Shape.LIST: tuple[str | None, ...] | str | None,
 }
-_CONVERT: Final = {
-    Shape.CARRIED: _carried,
-    Shape.TEXT: _text,
-    Shape.NUMBER: _number,
-    Shape.STRUCTURE: _structure,
-    Shape.LIST: _values,
+_MISSING: Final = {shape: () if shape is Shape.LIST else None for shape in Shape}
+_EXPECTED: Final = {
+    Shape.TEXT: "write text, in quotes",
+    Shape.NUMBER: "write a number or text",
+    Shape.LIST: "write text, in quotes, or a list of texts",
 }

@@ -32,14 +32,14 @@ class Rejects:
     Attributes:
         path: where the rejected rows go; without one they are only counted.
         count: rows rejected.
-        rows: rows read, rejected ones among them.
+        accepted: rows that were read and given on.
         warnings: what the user should know though no row was refused; each said once.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = None if path is None else Path(path)
         self.count = 0
-        self.rows = 0
+        self.accepted = 0
         self.warnings: list[str] = []
         self._file: AtomicFile | None = None
         self._encoder = msgspec.json.Encoder()
@@ -83,7 +83,7 @@ class Rejects:
             )
         if match["rows"]:
             return self.count <= int(match["rows"])
-        return self.count <= self.rows * float(match["percent"]) / 100
+        return self.count <= (self.accepted + self.count) * float(match["percent"]) / 100
 
     def commit(self) -> None:
         """Put the file in place; without rejects, remove one that an earlier run left there."""

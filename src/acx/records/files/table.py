@@ -228,7 +228,6 @@ class _Rows:
                 pl.Series(LINE, self._chunk.lines, pl.Int64),
             ]
         ).with_columns(pl.lit(self._file).alias(FILE))
-        reading.rejects.rows += self._height
         blank = self._blank_rows(frame)
         if reading.seen is not None:
             self._check_unique(frame[reading.unique], blank)
@@ -245,7 +244,7 @@ class _Rows:
                 reason=reason,
                 row=self._chunk.raw(place),
             )
-        reading.rejects.rows -= int(blank.sum())
+        reading.rejects.accepted += int(kept.sum())
         return frame if kept.all() else frame.filter(pl.Series(kept))
 
     def _blank_rows(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
