@@ -40,7 +40,8 @@ EVIDENCE_DIRECTORY: Final = "evidence"
 SCHEMA_VERSION: Final = 1
 FOLD_BATCH: Final = 100_000
 """Entries folded at a time, so that a first sync of any size fits in memory."""
-STALE_SECONDS: Final = 24 * 3600
+WIPE_SECONDS: Final = 1.0
+"""How long a writer waits for readers before it leaves wiping to the next sync."""
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -166,9 +167,11 @@ class Replica:
                 sealed = vault.seal(msgspec.msgpack.encode(trust), "trust")
                 _set_meta(connection, "trust", sealed)
                 _set_meta(connection, "checkpoint", b"")
+                _set_meta(connection, "head", b"")
                 _set_meta(connection, "frontier", Frontier().to_bytes())
                 _set_meta(connection, "size", b"0")
                 _set_meta(connection, "synced", b"0")
+                _set_meta(connection, "unwiped", b"")
         sync_directory(directory)
         return cls(directory, connection, vault, trust)
 
@@ -302,8 +305,12 @@ class Replica:
     # -- writing --------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self) -> Iterator[Writer]:
+    def writing(self, receipts: Iterable[str] = ()) -> Iterator[Writer]:
         """Be the one writer.
+
+        Args:
+            receipts: checkpoints that the exchange signed for us elsewhere; the log must lead to
+                each of them.
 
         Raises:
             ReplicaError: another process is.
@@ -318,7 +325,7 @@ class Replica:
                     f"another acx is writing to {self.directory}; wait for it, or stop it"
                 ) from None
             with self._explained():
-                yield Writer(self)
+                yield Writer(self, receipts)
         except InconsistentLog as error:
             _keep_evidence(self.directory / EVIDENCE_DIRECTORY, error)
             raise
@@ -364,26 +371,35 @@ class Writer:
         log: decides what is trusted.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, receipts: Iterable[str]) -> None:
         """Use `Replica.writing`."""
         self._replica = replica
         self._connection = replica._connection  # noqa: SLF001 -- its other half
         self._vault = replica._vault  # noqa: SLF001
         # Parsed events of entries that were staged here, to spare parsing them again.
         self._recent: dict[int, Event] = {}
-        self.log = self._take_up()
+        try:
+            self.log = self._take_up(receipts)
+        except InconsistentLog:
+            self.discard()
+            raise
 
-    def _take_up(self) -> TrustedLog:
-        staged = self._connection.execute(
-            "SELECT entry FROM entry WHERE idx >= ? ORDER BY idx", (self._replica.size,)
-        ).fetchall()
-        return TrustedLog(
+    def _take_up(self, receipts: Iterable[str] = ()) -> TrustedLog:
+        """The trusted log as stored, extended by what an earlier process staged."""
+        log = TrustedLog(
             self._replica.trust.origin,
             self._replica.trust.log_key,
             self._replica.checkpoint,
             Frontier.from_bytes(_meta(self._connection, "frontier")),
-            [entry for (entry,) in staged],
         )
+        head = _meta(self._connection, "head").decode()
+        for note in (*receipts, head) if head else receipts:
+            log.recall(note)
+        staged = self._connection.execute(
+            "SELECT entry FROM entry WHERE idx >= ? ORDER BY idx", (log.size,)
+        ).fetchall()
+        log.resume([entry for (entry,) in staged])
+        return log
 
     def stage(self, received: Sequence[Received]) -> None:
         """Take verified entries, and keep them; `confirm` makes them trusted.
@@ -412,12 +428,14 @@ class Writer:
             rows.append((item.index, item.entry, report, governs, sealed))
         with database.transaction(self._connection):
             self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+            _set_meta(self._connection, "head", self.log.head.note.encode())
 
     def discard(self) -> None:
         """Forget what was staged and is not trusted."""
         self._recent.clear()
         with database.transaction(self._connection):
             self._connection.execute("DELETE FROM entry WHERE idx >= ?", (self._replica.size,))
+            _set_meta(self._connection, "head", b"")
         self.log = self._take_up()
 
     def confirm(self, *, at_head: bool = False) -> Confirmed | None:
@@ -437,6 +455,13 @@ class Writer:
         Raises:
             Withheld: at step 2. Nothing staged is left.
         """
+        try:
+            return self._confirm(at_head)
+        except InconsistentLog:
+            self.discard()
+            raise
+
+    def _confirm(self, at_head: bool) -> Confirmed | None:
         since, size = self._replica.size, self.log.trusted.size
         if size == since:
             return None
@@ -447,7 +472,7 @@ class Writer:
             missing = self._indices("sealed IS NULL AND idx >= ? AND idx < ?", (since, size))
             if not all(reports.is_gone(index) for index in missing):
                 if at_head:
-                    self._require_bodies(missing, reports)
+                    self.log.require_bodies(missing, reports.is_gone)
                 return None
             # (3)
             if removing:
@@ -458,8 +483,10 @@ class Writer:
             _set_meta(self._connection, "checkpoint", self.log.trusted.note.encode())
             _set_meta(self._connection, "frontier", self.log.trusted_frontier.to_bytes())
             _set_meta(self._connection, "size", str(size).encode())
+            if removing:
+                _set_meta(self._connection, "unwiped", b"1")
         self._recent.clear()
-        if removing:
+        if _meta(self._connection, "unwiped"):
             self._wipe()
         return Confirmed(since, size, tuple(sorted(changed)))
 
@@ -467,6 +494,8 @@ class Writer:
         """Note when everything there was had been taken."""
         with database.transaction(self._connection):
             _set_meta(self._connection, "synced", repr(now).encode())
+        if _meta(self._connection, "unwiped"):
+            self._wipe()
 
     # (1)
     def _governed(self, since: int, size: int) -> tuple[Reports, set[str], set[int]]:
@@ -487,13 +516,6 @@ class Writer:
         return reports, touched, removing
 
     # (2)
-    def _require_bodies(self, missing: Sequence[int], reports: Reports) -> None:
-        try:
-            self.log.require_bodies(missing, reports.is_gone)
-        except InconsistentLog:
-            self.discard()
-            raise
-
     # (3)
     def _destroy(self, reports: Reports, indices: Iterable[int]) -> set[str]:
         touched: set[str] = set()
@@ -597,10 +619,18 @@ class Writer:
         return self._vault.digest(report, "report") if report else None
 
     def _wipe(self) -> None:
-        """Leave no copy of what was erased: neither in SQLite's log nor in cached indexes."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Leave no copy of what was erased: neither in SQLite's log nor in cached indexes.
+
+        A reader may hold the log open; then the next sync does it.
+        """
         if self._replica.index_directory.exists():
             shutil.rmtree(self._replica.index_directory)
+        self._connection.execute(f"PRAGMA busy_timeout = {int(WIPE_SECONDS * 1000)}")
+        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {int(database.BUSY_SECONDS * 1000)}")
+        if not busy:
+            with database.transaction(self._connection):
+                _set_meta(self._connection, "unwiped", b"")
 
 
 def _keep_evidence(directory: Path, error: InconsistentLog) -> None:

@@ -45,7 +45,7 @@ def sync(
     *,
     receipts: Iterable[str] = (),
     threads: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Synced:
     """Take everything up to the exchange's head.
@@ -66,11 +66,9 @@ def sync(
     since = replica.size
     changed: set[str] = set()
     with (
-        replica.writing() as writer,
+        replica.writing(receipts) as writer,
         ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor,
     ):
-        for note in receipts:
-            writer.log.recall(note)
         while True:
             page = source.events(writer.log.size - 1)
             head = writer.log.see(page.checkpoint)
@@ -79,8 +77,9 @@ def sync(
                 break
             writer.stage(received)
             changed |= _confirm(writer)
-            progress(writer.log.size, head.size)
-        writer.log.require_head(head)
+            if progress is not None:
+                progress(writer.log.size, head.size)
+        writer.log.require_all()
         changed |= _confirm(writer, at_head=True)
         writer.reached_head(clock())
     return Synced(since, replica.size, tuple(sorted(changed)))

@@ -4,7 +4,7 @@ The exchange is asked over a network and may lie. It is believed by these rules,
 cites by number; they rest on the invite alone:
 
 (1) A checkpoint counts only with the log's own signature.
-(2) No checkpoint is smaller than the trusted one, and two of one size have one root.
+(2) No checkpoint is smaller than one seen before, and two of one size have one root.
 (3) Entries come in order and without gaps, from where the last ones ended, and under a checkpoint.
 (4) An event is canonical, and signed by its key for this exchange.
 (5) Entries are trusted once they lead, with all before them, to a signed root. Every signed
@@ -72,7 +72,6 @@ class TrustedLog:
         log_key: str,
         trusted: Checkpoint | None = None,
         frontier: Frontier | None = None,
-        staged: Sequence[bytes] = (),
     ) -> None:
         """Take up where trust ended.
 
@@ -81,7 +80,6 @@ class TrustedLog:
             log_key: its C2SP vkey, from the invite.
             trusted: the checkpoint that was confirmed last; None before the first.
             frontier: the tree over the entries under it; empty by default.
-            staged: further entries that were taken and not confirmed.
         """
         self._origin = origin
         self._verifier = Verifier.parse(log_key)
@@ -89,7 +87,6 @@ class TrustedLog:
         self.head = self.trusted
         self._frontier = frontier or Frontier()
         self.trusted_frontier = self._frontier.copy()
-        self._frontier.extend([hash_leaf(entry) for entry in staged])
         # Checkpoints seen and not yet met by the tree, by size.
         self._ahead: dict[int, Checkpoint] = {}
 
@@ -99,63 +96,58 @@ class TrustedLog:
         return self._frontier.size
 
     def see(self, note: str) -> Checkpoint:
-        """Take notice of a checkpoint: rules 1 and 2.
+        """Take notice of the exchange's present checkpoint: rules 1 and 2.
 
         Raises:
             LogError: it is none, or not this log's.
-            Shrunk: it is smaller than the trusted one.
+            Shrunk: it is smaller than one seen before.
             Forked: it contradicts one of its size.
         """
         # (1)
         checkpoint = open_checkpoint(note, self._verifier)
         # (2)
-        if checkpoint.size < self.trusted.size:
+        if checkpoint.size < self.head.size:
             raise Shrunk(
-                f"the log had {self.trusted.size} entries and is now signed with"
-                f" {checkpoint.size}: the exchange lost or hides some; tell the operator",
-                evidence=(self.trusted.note, checkpoint.note),
+                f"the exchange signed a log of {self.head.size} entries and now shows"
+                f" {checkpoint.size}: it lost or hides some; tell the operator",
+                evidence=(self.head.note, checkpoint.note),
             )
-        known = (
-            self.trusted
-            if checkpoint.size == self.trusted.size
-            else self._ahead.get(checkpoint.size, checkpoint)
-        )
-        if known.root != checkpoint.root:
-            raise Forked(
-                f"the exchange signed two different logs of {checkpoint.size} entries;"
-                " tell the operator and the other members",
-                evidence=(known.note, checkpoint.note),
-            )
-        if checkpoint.size >= self._frontier.size and checkpoint.size > self.trusted.size:
-            self._ahead[checkpoint.size] = checkpoint
-        if checkpoint.size > self.head.size or not self.head.note:
-            self.head = checkpoint
+        self._remember(checkpoint)
         return checkpoint
 
     def recall(self, note: str) -> None:
         """Take notice of a checkpoint that was signed for us earlier, in a receipt.
 
         It may be smaller than the trusted one; if it is larger, the log has to lead to it.
-        """
-        if open_checkpoint(note, self._verifier).size >= self.trusted.size:
-            self.see(note)
-
-    def require_head(self, checkpoint: Checkpoint) -> None:
-        """Check that the exchange, which has nothing more to give, gave all it ever signed.
-
-        Args:
-            checkpoint: the one that came with its last answer.
 
         Raises:
-            Shrunk: it signed a larger log before.
-            BadAnswer: it signs more now than it gives.
+            LogError: it is none, or not this log's.
+            Forked: it contradicts one of its size.
         """
-        if self.head.size > checkpoint.size:
-            raise Shrunk(
-                f"the exchange signed a log of {self.head.size} entries and now shows"
-                f" {checkpoint.size}: it lost or hides some; tell the operator",
-                evidence=(self.head.note, checkpoint.note),
+        checkpoint = open_checkpoint(note, self._verifier)
+        if checkpoint.size >= self.trusted.size:
+            self._remember(checkpoint)
+
+    def _remember(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.size == self.trusted.size:
+            known = self.trusted
+        else:
+            known = self._ahead.setdefault(checkpoint.size, checkpoint)
+        if known.root != checkpoint.root:
+            raise Forked(
+                f"the exchange signed two different logs of {checkpoint.size} entries;"
+                " tell the operator and the other members",
+                evidence=(known.note, checkpoint.note),
             )
+        if checkpoint.size > self.head.size or not self.head.note:
+            self.head = checkpoint
+
+    def require_all(self) -> None:
+        """Check that an exchange that gives no more has given all that it signs.
+
+        Raises:
+            BadAnswer: it has not.
+        """
         if self.head.size > self.size:
             raise BadAnswer(
                 f"the exchange signed {self.head.size} entries and gave {self.size}; try again,"
@@ -179,8 +171,15 @@ class TrustedLog:
             raise BadAnswer(
                 f"the exchange gave entries beyond its checkpoint of {self.head.size}; try again"
             )
-        # (5)
-        leaves = [hash_leaf(entry.entry) for entry in received]
+        self.resume([entry.entry for entry in received])
+
+    def resume(self, entries: Sequence[bytes]) -> None:
+        """Extend the tree by entries that were taken before, by an earlier process: rule 5.
+
+        Raises:
+            RootMismatch: the entries lead elsewhere than the log signed.
+        """
+        leaves = [hash_leaf(entry) for entry in entries]
         start = self.size
         for size in sorted(size for size in self._ahead if size <= start + len(leaves)):
             self._frontier.extend(leaves[self.size - start : size - start])

@@ -25,7 +25,7 @@ SCRYPT_LOG_N: Final = 17
 """2^17 with r = 8: 128 MiB and some tenths of a second a guess (OWASP's advice for scrypt)."""
 
 
-class Unsealable(Exception):  # noqa: N818 -- never shown: its catcher names the file and the remedy
+class Unsealable(Exception):
     """A value that was not sealed under this key in this place."""
 
 
