@@ -32,7 +32,7 @@ from acx.exchange.durable import make_directory, write_durably
 from acx.exchange.errors import HomeError
 
 CONFIG_FILE: Final = "config.toml"
-NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,126}$"
+_MATCHING_KEY_BYTES: Final = 32
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,12 +139,16 @@ class Home:
         self._write_key(file, key)
         return key
 
+    def drop_operator_key(self, name: str) -> None:
+        """Undo `add_operator_key`."""
+        self._operator_file(name).unlink(missing_ok=True)
+
     def matching_key(self) -> str:
         """The matching key, base64."""
         file = self.path / "matching.key"
         text = self._secret_bytes(file).decode("ascii", "replace").strip()
         try:
-            if len(base64.b64decode(text, validate=True)) == 32:  # noqa: PLR2004 -- its size
+            if len(base64.b64decode(text, validate=True)) == _MATCHING_KEY_BYTES:
                 return text
         except ValueError:
             pass

@@ -119,6 +119,18 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def refuse_used(self) -> None:
+        """Refuse a database that holds an exchange already.
+
+        Raises:
+            StorageError: it does.
+        """
+        with self.read() as connection:
+            if MigrationContext.configure(connection).get_current_revision() is not None:
+                raise StorageError(
+                    "the database holds an exchange already: give each its own database"
+                )
+
     def check_version(self) -> None:
         """Refuse a database of another version.
 
@@ -157,6 +169,11 @@ class Database:
         options = {_BEGIN: None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         with _translated(), self._engine.execution_options(**options).connect() as connection:
             yield connection
+
+    def session(self) -> Connection:
+        """A connection of one's own, outside any transaction, for locks that a session holds."""
+        with _translated():
+            return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
 
     def close(self) -> None:
         """Give every connection back."""

@@ -82,6 +82,7 @@ entries: Final = Table(
     Column("entry", LargeBinary(32), nullable=False),
     Column("ciphertext", LargeBinary),
     Index("entries_report", "report", "index"),
+    Index("entries_type", "type", "index"),
     Index("entries_by", "by", "report", "seq"),
 )
 
@@ -130,6 +131,7 @@ outbox: Final = Table(
     # What was decided and is still to be appended, together and in this order.
     Column("id", _PLACE, primary_key=True, autoincrement=True),
     Column("acts", LargeBinary, nullable=False),
+    Column("refused", Text),
 )
 
 proposals: Final = Table(

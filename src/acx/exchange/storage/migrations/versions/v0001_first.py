@@ -76,6 +76,7 @@ def _log() -> None:
         sa.Column("ciphertext", sa.LargeBinary),
     )
     op.create_index("entries_report", "entries", ["report", "index"])
+    op.create_index("entries_type", "entries", ["type", "index"])
     op.create_index("entries_by", "entries", ["by", "report", "seq"])
     op.create_table(
         "event_keys",
@@ -114,6 +115,7 @@ def _governance() -> None:
         "outbox",
         sa.Column("id", _PLACE, primary_key=True, autoincrement=True),
         sa.Column("acts", sa.LargeBinary, nullable=False),
+        sa.Column("refused", sa.Text),
     )
     op.create_table(
         "proposals",

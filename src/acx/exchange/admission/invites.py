@@ -1,0 +1,178 @@
+"""Invites and joining: from one line handed over to a member with a key and a token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Final, get_args
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Connection, delete, insert, select, update
+
+from acx.exchange.admission.members import ACTIVE, new_token, public_name, token_digest
+from acx.exchange.clock import hour_text
+from acx.exchange.errors import (
+    GovernanceError,
+    InviteExpired,
+    InviteRefused,
+    InviteUsed,
+)
+from acx.exchange.sequencer.outbox import Planned, plan
+from acx.exchange.storage.schema import invites, members
+from acx.records.event import Act, PublicKey, short_id
+from acx.records.invite import Role
+
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,126}")
+"""Names of members and operators: they become file names and columns of a terminal."""
+
+_REFUSED: Final = "the invite is not known here: copy the whole line again, or ask for a new one"
+
+
+class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a new member sends, signed by its new key.
+
+    Attributes:
+        invite_id: from the invite.
+        secret: from the invite; proves that it is held.
+        member_key: the key that signs the request.
+        terms: version of the terms of membership that are accepted.
+    """
+
+    invite_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    secret: Annotated[str, Meta(min_length=1, max_length=128)]
+    member_key: PublicKey
+    terms: Annotated[str, Meta(max_length=64)]
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new member gets.
+
+    Attributes:
+        member: its id.
+        role: what it may do.
+        token: its bearer token, shown this once.
+    """
+
+    member: str
+    role: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvite:
+    """The parts of an invite that are made for it; the rest is the exchange's."""
+
+    invite_id: str
+    secret: str
+    role: Role
+
+
+def create_invite(
+    connection: Connection, name: str, role: str, *, now: datetime, days: int
+) -> NewInvite:
+    """Make an invite; an earlier one for the same name that nobody used is void from now on.
+
+    Raises:
+        GovernanceError: the name or role is none, or the name is a member's already.
+    """
+    if not NAME.fullmatch(name):
+        raise GovernanceError(
+            f"{name!r} is no name: up to 127 letters, digits, spaces and ._@-, a letter or digit "
+            "first"
+        )
+    try:
+        known_role = msgspec.convert(role, Role)
+    except msgspec.ValidationError:
+        raise GovernanceError(f"{role!r} is no role: choose one of {', '.join(ROLES)}") from None
+    if connection.execute(select(members.c.id).where(members.c.name == name)).first():
+        raise GovernanceError(f"{name} is a member already; choose another name")
+    connection.execute(delete(invites).where(invites.c.name == name, invites.c.used_by.is_(None)))
+    fresh = NewInvite(short_id(secrets.token_bytes(32)), secrets.token_urlsafe(32), known_role)
+    connection.execute(
+        insert(invites).values(
+            id=fresh.invite_id,
+            secret_hash=_digest(fresh.secret),
+            name=name,
+            role=role,
+            expires=hour_text(now + timedelta(days=days)),
+        )
+    )
+    plan(connection, Planned("act", Act(act="invited", code=role)))
+    return fresh
+
+
+def join(connection: Connection, request: JoinRequest, *, now: datetime) -> Joined:
+    """Make the holder of an invite a member.
+
+    The same key again, with the same invite, gets a fresh token: the answer to a join can be lost.
+
+    Args:
+        connection: a transaction that writes.
+        request: its signature by `request.member_key` is already verified.
+        now: the exchange's time.
+
+    Raises:
+        InviteRefused: unknown invite, wrong secret, or a key that is a member's already.
+        InviteUsed: by another key.
+        InviteExpired: too old.
+    """
+    invite = connection.execute(
+        select(invites).where(invites.c.id == request.invite_id).with_for_update()
+    ).one_or_none()
+    # An unknown invite and a wrong secret are answered alike, in the same time.
+    known = invite.secret_hash if invite else bytes(32)
+    if not hmac.compare_digest(known, _digest(request.secret)) or invite is None:
+        raise InviteRefused(_REFUSED)
+    token = new_token()
+    if invite.used_by is not None:
+        return _join_again(connection, invite.used_by, request, token)
+    if invite.expires < hour_text(now):
+        raise InviteExpired(f"the invite was good until {invite.expires}: ask for a new one")
+    taken = connection.execute(
+        select(members.c.id).where(
+            (members.c.member_key == request.member_key) | (members.c.name == invite.name)
+        )
+    ).first()
+    if taken:
+        raise InviteRefused("this key or name is a member's already: ask the operator")
+    member = short_id(secrets.token_bytes(32))
+    connection.execute(
+        insert(members).values(
+            id=member,
+            name=invite.name,
+            role=invite.role,
+            status=ACTIVE,
+            member_key=request.member_key,
+            token_hash=token_digest(token),
+            terms=request.terms,
+            joined=hour_text(now),
+        )
+    )
+    connection.execute(
+        update(invites).where(invites.c.id == invite.id).values(used_by=request.member_key)
+    )
+    target = public_name(member, invite.role, request.member_key)
+    plan(connection, Planned("act", Act(act="joined", code=invite.role, target=target)))
+    return Joined(member=member, role=invite.role, token=token)
+
+
+def _join_again(connection: Connection, used_by: str, request: JoinRequest, token: str) -> Joined:
+    if used_by != request.member_key:
+        raise InviteUsed("the invite is used up: ask the operator for a new one")
+    member = connection.execute(
+        update(members)
+        .where(members.c.member_key == used_by)
+        .values(token_hash=token_digest(token))
+        .returning(members.c.id, members.c.role)
+    ).one()
+    return Joined(member=member.id, role=member.role, token=token)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,132 @@
+"""Members: who they are to the operator, how a request shows to be theirs, what they may do.
+
+A member's row is never written together with an event, so nothing in the database says who posted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Row, select, update
+
+from acx.exchange.errors import GovernanceError, Suspended, Unauthenticated
+from acx.exchange.sequencer.outbox import Planned, plan
+from acx.exchange.storage.schema import members
+from acx.records.event import Act
+
+TOKEN_PREFIX: Final = "acxt_"  # noqa: S105 -- a fixed beginning, so that scanners find leaked ones
+ACTIVE: Final = "active"
+SUSPENDED: Final = "suspended"
+POSTING_ROLES: Final = frozenset({"contributor", "customs"})
+"""Roles that post events under the common rate; the others read, or sign with a key on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member, as the operator knows it.
+
+    Attributes:
+        id: random, the same for good.
+        name: what the operator calls it; in no event and no log line.
+        role: as in its invite.
+        status: `active` or `suspended`.
+        joined: the UTC hour.
+    """
+
+    id: str
+    name: str
+    role: str
+    status: str
+    joined: str
+
+    @property
+    def may_post(self) -> bool:
+        """Whether it gets credentials."""
+        return self.role in POSTING_ROLES
+
+
+def new_token() -> str:
+    """A bearer token: 256 random bits, shown once and stored only as a digest."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def token_digest(token: str) -> bytes:
+    """What is stored of a token; a plain digest, because there is nothing to guess in it."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def member_of_token(connection: Connection, token: str) -> Member:
+    """The member a bearer token was given to.
+
+    Raises:
+        Unauthenticated: the token is nobody's.
+        Suspended: its member is suspended.
+    """
+    row = connection.execute(
+        select(members).where(members.c.token_hash == token_digest(token))
+    ).one_or_none()
+    if row is None:
+        raise Unauthenticated("the token is nobody's: join again with the same key for a new one")
+    return _in_good_standing(row)
+
+
+def member_of_key(connection: Connection, member_key: str) -> Member:
+    """The member whose key signed a request.
+
+    Raises:
+        Unauthenticated: the key is nobody's.
+        Suspended: its member is suspended.
+    """
+    row = connection.execute(
+        select(members).where(members.c.member_key == member_key)
+    ).one_or_none()
+    if row is None:
+        raise Unauthenticated("the request is signed by no member's key: join first")
+    return _in_good_standing(row)
+
+
+def list_members(connection: Connection) -> tuple[Member, ...]:
+    """Every member, by name."""
+    rows = connection.execute(select(members).order_by(members.c.name))
+    return tuple(_member(row) for row in rows)
+
+
+def set_status(connection: Connection, name: str, status: str) -> Member:
+    """Suspend or reinstate a member, and plan the act that says so on record.
+
+    Raises:
+        GovernanceError: no such member, or it is so already.
+    """
+    row = connection.execute(
+        select(members).where(members.c.name == name).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise GovernanceError(f"no member is called {name!r}: see `acx exchange members`")
+    if row.status == status:
+        raise GovernanceError(f"{name} is {status} already")
+    connection.execute(update(members).where(members.c.id == row.id).values(status=status))
+    act = Act(
+        act="suspended" if status == SUSPENDED else "reinstated",
+        code=row.role,
+        target=public_name(row.id, row.role, row.member_key),
+    )
+    plan(connection, Planned("act", act))
+    return _member(row._replace(status=status))
+
+
+def public_name(member: str, role: str, member_key: str) -> str:
+    """What acts in the log call a member: a brand by the key it signs with, others by their id."""
+    return member_key if role == "brand" else member
+
+
+def _in_good_standing(row: Row[*tuple[str, ...]]) -> Member:
+    if row.status != ACTIVE:
+        raise Suspended("this membership is suspended: ask the operator, who can reinstate it")
+    return _member(row)
+
+
+def _member(row: Row[*tuple[str, ...]]) -> Member:
+    return Member(row.id, row.name, row.role, row.status, row.joined)

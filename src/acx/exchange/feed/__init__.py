@@ -1,0 +1,1 @@
+"""What members read: pages of entries and keys, and a stream that follows the log."""

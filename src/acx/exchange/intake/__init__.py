@@ -1,0 +1,1 @@
+"""What the log takes: cheap checks first, the authorisation last, all before the sequencer."""

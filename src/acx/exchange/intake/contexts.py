@@ -1,0 +1,105 @@
+"""Contexts: which tags an event must carry, and which ones the exchange makes.
+
+A context names what a member may do once: report within a day's rate, stand behind a version of a
+report, tell an outcome. `docs/reference/protocol.md` lists them by type.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from acx.exchange.errors import MalformedRequest, WrongContexts
+from acx.records.event import (
+    Corroboration,
+    Event,
+    outcome_context,
+    rate_context,
+    stand_context,
+)
+
+DAILY_LIMIT: Final = 10_000
+"""Reports a member may post on one day; one limit for everybody."""
+MIDNIGHT_GRACE: Final = timedelta(minutes=10)
+"""How near midnight a report may carry the other day's date."""
+MAX_CONTEXTS: Final = 1_000
+"""Contexts in one request for tags."""
+
+_VERSION: Final = r"[1-9][0-9]{0,8}"
+_TAGGABLE: Final = re.compile(
+    rf"rate/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/(?P<nonce>0|[1-9][0-9]{{0,8}})"
+    rf"|stand/[a-z2-7]{{26}}/{_VERSION}|outcome/[a-z2-7]{{26}}",
+    re.ASCII,
+)
+
+
+def check_taggable(context: str) -> None:
+    """Refuse a context that no event can carry.
+
+    Raises:
+        MalformedRequest: it is none, or its nonce is over the day's limit.
+    """
+    match = _TAGGABLE.fullmatch(context)
+    if match is None:
+        raise MalformedRequest(f"{context[:128]!r} is no context: see the protocol, «contexts»")
+    if match["nonce"] is not None and int(match["nonce"]) >= DAILY_LIMIT:
+        raise MalformedRequest(f"a day has {DAILY_LIMIT} reports: post the rest tomorrow")
+
+
+def check_contexts(event: Event, now: datetime) -> None:
+    """Check that an event carries tags in the contexts its type needs, and in no others.
+
+    What depends on the report's state (its version, whose tag it is) is the fold's matter.
+
+    Raises:
+        WrongContexts: with those that are expected.
+    """
+    carried = frozenset(event.tags)
+    if bool(event.tags) != bool(event.key):
+        raise WrongContexts("an event names the key of its tags if it carries any, and only then")
+    allowed = _allowed(event, carried, now)
+    if carried not in allowed:
+        raise WrongContexts(
+            f"a {event.type} carries tags for {_listed(allowed[0])}, this one for "
+            f"{_listed(carried)}"
+        )
+
+
+def _allowed(event: Event, carried: frozenset[str], now: datetime) -> list[frozenset[str]]:
+    """The sets of contexts an event may carry, the usual one first."""
+    match event.type:
+        case "report":
+            stand = stand_context(event.report, 1)
+            return [frozenset({rate_context(day), stand}) for day in _days(now)]
+        case "corroboration":
+            body = event.body()
+            version = body.version if isinstance(body, Corroboration) else 0
+            return [frozenset({stand_context(event.report, version)})]
+        case "outcome":
+            return [frozenset({outcome_context(event.report)})]
+        case "amendment" | "answer":
+            return _own_stand(event, carried)
+        case _:
+            return [frozenset()]
+
+
+def _own_stand(event: Event, carried: frozenset[str]) -> list[frozenset[str]]:
+    """One `stand` of the report, or for an amendment those of two versions in a row."""
+    stand = re.compile(rf"stand/{re.escape(event.report)}/({_VERSION})", re.ASCII)
+    versions = sorted(int(match[1]) for match in map(stand.fullmatch, carried) if match)
+    first = versions[0] if versions else 1
+    one = frozenset({stand_context(event.report, first)})
+    if event.type == "answer":
+        return [one]
+    return [one, one | {stand_context(event.report, first + 1)}]
+
+
+def _days(now: datetime) -> list[str]:
+    """Today, and the neighbouring day while midnight is near."""
+    moments = (now, now - MIDNIGHT_GRACE, now + MIDNIGHT_GRACE)
+    return list(dict.fromkeys(moment.strftime("%Y-%m-%d") for moment in moments))
+
+
+def _listed(contexts: frozenset[str]) -> str:
+    return ", ".join(sorted(contexts)) or "nothing"

@@ -1,0 +1,217 @@
+"""What everybody can see of the log: files, and the signed checkpoint that vouches for them.
+
+Steps 2 to 4 of the order of writes (DESIGN section 9). They start from rows that are committed, so
+a step that failed is repeated until it succeeds, by this process or the next.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from acx.exchange.durable import write_all_durably, write_durably
+from acx.exchange.errors import LogBehind
+from acx.exchange.home import Home
+from acx.exchange.storage.database import Database
+from acx.exchange.storage.ledger import Head, LogRow, checkpoint_of, save_checkpoint
+from acx.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from acx.log.entry import pack_bundle, pack_entries
+from acx.log.errors import LogError, MissingFile
+from acx.log.merkle import EMPTY_ROOT, hash_leaf
+from acx.log.note import Signer
+from acx.log.tiles import (
+    CHECKPOINT_PATH,
+    WIDTH,
+    DirectoryReader,
+    Growth,
+    Kind,
+    Tile,
+    files_grown,
+    grow,
+    parse_path,
+    root_from_tiles,
+)
+
+CACHED_FILES: Final = 2_048
+"""Files kept in memory; a tile has 8 KiB, so some 16 MiB."""
+
+
+class CachedReader:
+    """The log's files, those used of late from memory."""
+
+    def __init__(self, root: Path) -> None:
+        self._disk = DirectoryReader(root)
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            MissingFile: there is none.
+        """
+        data = self._cache.get(path)
+        if data is None:
+            data = self._disk.read(path)
+            self.keep(path, data)
+        return data
+
+    def keep(self, path: str, data: bytes) -> None:
+        """Remember a file that was just written or read."""
+        self._cache[path] = data
+        while len(self._cache) > CACHED_FILES:
+            try:
+                self._cache.popitem(last=False)
+            except KeyError:
+                # Another thread was faster; the cache is only ever too large by a few.
+                return
+
+    def forget(self) -> None:
+        """Read everything from the disk again."""
+        self._cache.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that follow what is published, and the tree with them."""
+
+    rows: Sequence[LogRow]
+    growth: Growth
+
+
+class Publisher:
+    """Writes the log's files, signs its head, and publishes it.
+
+    Attributes:
+        published: the checkpoint that everybody can see.
+        reader: the log's files.
+    """
+
+    def __init__(self, home: Home, database: Database, origin: str) -> None:
+        """Take up what is published.
+
+        Raises:
+            HomeError: the log key is missing.
+            LogError: the checkpoint is not this log's.
+        """
+        self._public = home.public
+        self._high_water = home.high_water
+        self._database = database
+        self._signer = Signer(origin, home.log_key())
+        self.reader = CachedReader(home.public)
+        self.published = self._read(home.public / CHECKPOINT_PATH)
+
+    @property
+    def vkey(self) -> str:
+        """The log's public key, as a line to hand out."""
+        return self._signer.verifier.vkey
+
+    def check(self, head: Head) -> None:
+        """Refuse to go on from rows that are behind what was ever signed.
+
+        Raises:
+            LogBehind: a database from an old backup, say.
+        """
+        for name, signed in (
+            ("published", self.published),
+            ("signed", self._read(self._high_water)),
+        ):
+            if signed.size > head.size:
+                raise LogBehind(
+                    f"the database holds {head.size} entries, and {signed.size} were {name}: "
+                    "nothing is signed, because the log would fork. Bring the entries back with "
+                    "`acx exchange recover --from REPLICA|URL`"
+                )
+            if signed.size == head.size and signed.root != head.root:
+                raise LogBehind(
+                    f"the database's {head.size} entries are not those that were {name}: nothing "
+                    "is signed, because the log would fork. Bring back the right database, or use "
+                    "`acx exchange recover --from REPLICA|URL`"
+                )
+
+    def grown(self, before: int, rows: Sequence[LogRow]) -> Batch:
+        """The tree with further rows; nothing is written."""
+        leaves = [hash_leaf(row.entry) for row in rows]
+        return Batch(rows, grow(self.reader, before, leaves))
+
+    def matches(self, size: int, root: bytes) -> bool:
+        """Whether the files on disk are those of a tree."""
+        self.reader.forget()
+        try:
+            return root_from_tiles(self.reader, size) == root
+        except LogError:
+            return False
+
+    def write_files(self, batch: Batch) -> None:
+        """Step 2: tiles, entries and bundles, and their folders, on the disk.
+
+        Raises:
+            OSError: call again.
+        """
+        first = batch.growth.size - len(batch.rows)
+        files = dict(batch.growth.files)
+        for index, width in files_grown(first, batch.growth.size):
+            known = max(0, min(first - index * WIDTH, WIDTH))
+            start = index * WIDTH + known - first
+            rows = batch.rows[start : start + width - known]
+            entries = pack_entries([row.entry for row in rows])
+            bundle = pack_bundle([row.ciphertext for row in rows])
+            for kind, data in ((Kind.ENTRIES, entries), (Kind.BUNDLE, bundle)):
+                before = self.reader.read(Tile(kind, 0, index, known).path) if known else b""
+                files[Tile(kind, 0, index, width).path] = before + data
+        write_all_durably(self._public, files)
+        for path, data in files.items():
+            self.reader.keep(path, data)
+
+    def sign(self, head: Head) -> Checkpoint:
+        """Step 3: sign the head and keep the checkpoint, in the database and beside it.
+
+        Raises:
+            LogBehind: something larger, or of another root, was signed.
+            Unavailable, OSError: call again.
+        """
+        self.check(head)
+        with self._database.read() as connection:
+            note = checkpoint_of(connection, head.size)
+        signed = Checkpoint(self._signer.name, head.size, head.root)
+        signed = self._open(note or sign_checkpoint(signed, self._signer))
+        if signed.root != head.root:
+            raise LogBehind(f"another root was signed for size {head.size}: nothing more is signed")
+        write_durably(self._high_water, signed.note.encode(), mode=0o600)
+        if note is None:
+            with self._database.write() as connection:
+                save_checkpoint(connection, signed.size, signed.root, signed.note)
+        return signed
+
+    def publish(self, checkpoint: Checkpoint) -> None:
+        """Step 4: let everybody see it.
+
+        Raises:
+            OSError: call again.
+        """
+        write_durably(self._public / CHECKPOINT_PATH, checkpoint.note.encode())
+        self.published = checkpoint
+
+    def prune(self, batch: Batch) -> None:
+        """Drop the partial files whose full one is there now."""
+        full = [path for path, _ in batch.growth.files if ".p/" not in path]
+        for path in full:
+            tile = parse_path(path)
+            kinds = [Kind.HASHES] if tile.level else list(Kind)
+            for kind in kinds:
+                partial = self._public / (Tile(kind, tile.level, tile.index).path + ".p")
+                shutil.rmtree(partial, ignore_errors=True)
+
+    def _read(self, file: Path) -> Checkpoint:
+        try:
+            return self._open(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return Checkpoint(self._signer.name, 0, EMPTY_ROOT)
+        except UnicodeDecodeError as error:
+            raise MissingFile(f"{file} is damaged: bring it back from a backup") from error
+
+    def _open(self, note: str) -> Checkpoint:
+        return open_checkpoint(note, self._signer.verifier)

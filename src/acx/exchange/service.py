@@ -1,0 +1,378 @@
+"""The exchange as an operator handles it: what each `acx exchange` command calls.
+
+Commands work while the server runs and while it does not. What they decide is written in one
+transaction with the events that say so (`sequencer.outbox`); the process that leads appends them.
+If none does, the command leads for as long as that takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+from sqlalchemy import Connection, insert
+
+from acx.exchange.admission.invites import NAME, create_invite
+from acx.exchange.admission.members import (
+    ACTIVE,
+    SUSPENDED,
+    Member,
+    list_members,
+    set_status,
+)
+from acx.exchange.clock import Clock, hour_text, utc_now
+from acx.exchange.errors import GovernanceError, HomeError, LeadError, Unavailable
+from acx.exchange.governance import erasure
+from acx.exchange.governance.erasure import Proposal, Signatory
+from acx.exchange.governance.operators import (
+    SERVICE,
+    Operator,
+    add_operator,
+    list_operators,
+    signing_key,
+)
+from acx.exchange.home import Home, Settings
+from acx.exchange.sequencer.outbox import Planned, outcome, plan
+from acx.exchange.sequencer.sequencer import Published, Sequencer
+from acx.exchange.serving import Service
+from acx.exchange.storage.database import Database, database_url
+from acx.exchange.storage.ledger import condemned_left
+from acx.exchange.storage.schema import period_secrets
+from acx.log.note import Signer
+from acx.records.event import Act, IssuerKey, Terms, public_key_text, short_id
+from acx.records.invite import Invite, Operator as InviteOperator, format_invite
+
+DEFAULT_URL: Final = "http://127.0.0.1:8440"
+SETTLE_SECONDS: Final = 30.0
+"""How long a command waits for the server to append what it decided."""
+_POLL_SECONDS: Final = 0.05
+
+
+class Exchange(AbstractContextManager["Exchange"]):
+    """One exchange, by its home.
+
+    Attributes:
+        home: its directory.
+        settings: from its `config.toml`.
+    """
+
+    def __init__(
+        self, home: Home, settings: Settings, database: Database, *, clock: Clock = utc_now
+    ) -> None:
+        self.home = home
+        self.settings = settings
+        self._database = database
+        self._clock = clock
+
+    @classmethod
+    def init(
+        cls,
+        path: Path,
+        *,
+        origin: str = "",
+        url: str = DEFAULT_URL,
+        database: str = "",
+        sandbox: bool = False,
+        clock: Clock = utc_now,
+    ) -> Self:
+        """Make an exchange: its home, its keys, its tables, and the first entries of its log.
+
+        Args:
+            path: a directory that is empty, or not there yet.
+            origin: the log's name for ever; by default one that says it is of this machine.
+            url: where members will reach it.
+            database: empty for SQLite in the home, or `postgresql://…`.
+            sandbox: to try things on; its origin begins with `sandbox.` and it never mixes.
+            clock: the time.
+
+        Raises:
+            HomeError: the directory is in use, or a setting is not what it must be.
+            StorageError, Unavailable: the database is in use, or does not answer.
+        """
+        settings = _settings(origin, url, database, sandbox=sandbox)
+        existed = path.exists()
+        home = Home.create(path, settings)
+        try:
+            exchange = cls(home, settings, Database(database_url(database, path)), clock=clock)
+            exchange._found()
+        except BaseException:
+            # Nothing half-done: the directory was empty, or not there.
+            shutil.rmtree(path, ignore_errors=True)
+            if existed:
+                path.mkdir(mode=0o700)
+            raise
+        return exchange
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock = utc_now) -> Self:
+        """Open an exchange that is there.
+
+        Raises:
+            HomeError: none is, or its settings cannot be read.
+            StorageError, Unavailable: its database is of another version, or does not answer.
+        """
+        home = Home(path)
+        settings = home.settings()
+        database = Database(database_url(settings.database, path))
+        database.check_version()
+        return cls(home, settings, database, clock=clock)
+
+    def __enter__(self) -> Self:
+        """Nothing further."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the database back."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
+
+    def lead(self, listener: Callable[[Published], None] | None = None) -> Service:
+        """Take the lead and serve, until the service is closed.
+
+        Raises:
+            LeadError: another process leads.
+            LogBehind: the rows are behind what was signed.
+        """
+        return Service(
+            self.home, self.settings, self._database, clock=self._clock, listener=listener
+        )
+
+    def invite(self, name: str, role: str = "contributor") -> str:
+        """Make an invite; an earlier one for the name that nobody used is void.
+
+        Args:
+            name: what the operator will call the member.
+            role: what it may do.
+
+        Returns:
+            The line to hand over.
+
+        Raises:
+            GovernanceError: the name or the role cannot be.
+        """
+        with self._deciding() as connection:
+            fresh = create_invite(
+                connection, name, role, now=self._clock(), days=self.settings.invite_days
+            )
+            operators = list_operators(connection)
+        settings = self.settings
+        invite = Invite(
+            origin=settings.origin,
+            url=settings.url,
+            log_key=Signer(settings.origin, self.home.log_key()).verifier.vkey,
+            operators=tuple(InviteOperator(name=o.name, key=o.key) for o in operators),
+            witnesses=settings.witnesses,
+            relays=settings.relays,
+            matching_key=self.home.matching_key(),
+            invite_id=fresh.invite_id,
+            secret=fresh.secret,
+            role=fresh.role,
+            sandbox=settings.sandbox,
+        )
+        return format_invite(invite)
+
+    def members(self) -> tuple[Member, ...]:
+        """Every member, by name."""
+        with self._database.read() as connection:
+            return list_members(connection)
+
+    def suspend(self, name: str) -> Member:
+        """Stop a member from reading and posting, on record.
+
+        Raises:
+            GovernanceError: no such member, or suspended already.
+        """
+        with self._deciding() as connection:
+            return set_status(connection, name, SUSPENDED)
+
+    def reinstate(self, name: str) -> Member:
+        """Let a suspended member take part again, on record.
+
+        Raises:
+            GovernanceError: no such member, or not suspended.
+        """
+        with self._deciding() as connection:
+            return set_status(connection, name, ACTIVE)
+
+    def add_operator(self, name: str) -> Operator:
+        """Make a key for a new operator and put it on record.
+
+        Raises:
+            GovernanceError: the name cannot be, or is taken.
+        """
+        if not NAME.fullmatch(name) or name == SERVICE:
+            raise GovernanceError(
+                f"{name!r} is no operator's name: up to 127 letters, digits, spaces and ._@-, a "
+                "letter or digit first"
+            )
+        key = self.home.add_operator_key(name)
+        try:
+            with self._deciding() as connection:
+                return add_operator(connection, name, key, hour=hour_text(self._clock()))
+        except BaseException:
+            self.home.drop_operator_key(name)
+            raise
+
+    def operators(self) -> tuple[Operator, ...]:
+        """Every operator, the service's key among them."""
+        with self._database.read() as connection:
+            return list_operators(connection)
+
+    def erase(self, report: str, code: str, by: str) -> str:
+        """Propose that a report be erased.
+
+        Args:
+            report: its id.
+            code: why.
+            by: the operator who signs.
+
+        Returns:
+            The proposal's id, for another operator to approve.
+
+        Raises:
+            GovernanceError: no such report or operator, or a proposal waits already.
+        """
+        with self._database.write() as connection:
+            return erasure.propose_erasure(
+                connection,
+                self._signatory(connection, by),
+                origin=self.settings.origin,
+                report=report,
+                code=code,
+                now=self._clock(),
+            ).id
+
+    def approve(self, proposal: str, by: str) -> Proposal:
+        """Approve another operator's proposal, and see it done: on record, and keys destroyed.
+
+        Raises:
+            GovernanceError: no such proposal, one's own, or one the log has overtaken.
+            Unavailable: the server has not appended it in time; it will.
+        """
+        with self._leading() as settle:
+            with self._database.write() as connection:
+                approved, decision = erasure.approve(
+                    connection,
+                    self._signatory(connection, by),
+                    origin=self.settings.origin,
+                    proposal_id=proposal,
+                )
+            settle()
+            self._await(decision, approved)
+        return approved
+
+    def reject(self, proposal: str) -> None:
+        """Drop a proposal that nobody has approved.
+
+        Raises:
+            GovernanceError: none waits under this id.
+        """
+        with self._database.write() as connection:
+            erasure.reject(connection, proposal)
+
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Every proposal, those that wait first."""
+        with self._database.read() as connection:
+            return erasure.list_proposals(connection)
+
+    def migrate(self) -> None:
+        """Bring the database to this version."""
+        self._database.migrate()
+
+    def _found(self) -> None:
+        """The first rows and entries of a new exchange."""
+        self._database.refuse_used()
+        self._database.migrate()
+        now = self._clock()
+        hour = hour_text(now)
+        key_id = f"tags-{short_id(secrets.token_bytes(32))[:8]}"
+        terms = _terms()
+        with self._deciding() as connection:
+            connection.execute(
+                insert(period_secrets).values(id=key_id, secret=secrets.token_bytes(32))
+            )
+            add_operator(connection, SERVICE, self.home.service_key(), hour=hour)
+            digest = hashlib.sha256(terms).hexdigest()
+            plan(
+                connection,
+                Planned("act", Act(act="configured", code="founded")),
+                Planned("terms", Terms(version=self.settings.terms, digest=digest)),
+                Planned("key", IssuerKey(id=key_id, public_key="", not_before=hour)),
+            )
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Connection]:
+        """A transaction whose planned events are appended before this returns, or by the server."""
+        with self._leading() as settle:
+            with self._database.write() as connection:
+                yield connection
+            settle()
+
+    @contextmanager
+    def _leading(self) -> Iterator[Callable[[], None]]:
+        """Lead if nobody does; gives what appends the outbox then, and nothing otherwise."""
+        try:
+            sequencer = Sequencer(
+                self.home, self._database, self.settings.origin, clock=self._clock
+            )
+        except LeadError:
+            yield lambda: None
+            return
+        try:
+            yield sequencer.drain
+        finally:
+            sequencer.stop()
+
+    def _await(self, decision: int, approved: Proposal) -> None:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            with self._database.read() as connection:
+                refused = outcome(connection, decision)
+                if refused == "" and not condemned_left(connection):
+                    return
+            if refused:
+                with self._database.write() as connection:
+                    erasure.reopen(connection, approved.id)
+                raise GovernanceError(f"the approval was not taken: {refused}")
+            time.sleep(_POLL_SECONDS)
+        raise Unavailable(
+            "the server has not appended the approval yet: it is kept and will be, once the server "
+            "is ready (see its log)"
+        )
+
+    def _signatory(self, connection: Connection, name: str) -> Signatory:
+        key = signing_key(connection, self.home, name)
+        return Signatory(name, key, public_key_text(key))
+
+
+def _settings(origin: str, url: str, database: str, *, sandbox: bool) -> Settings:
+    name = origin or f"acx.localhost/{short_id(secrets.token_bytes(32))[:8]}"
+    if sandbox and not name.startswith("sandbox."):
+        name = f"sandbox.{name}"
+    try:
+        return msgspec.convert(
+            {"origin": name, "url": url, "database": database, "sandbox": sandbox}, Settings
+        )
+    except msgspec.ValidationError as error:
+        raise HomeError(f"settings: {error}") from None
+
+
+def _terms() -> bytes:
+    return importlib.resources.files("acx.exchange.governance").joinpath("terms.md").read_bytes()

@@ -1,0 +1,215 @@
+"""The exchange while it serves: it leads, takes posts, and lets members read.
+
+What `acx.web.exchange_api` calls. Each method is one thing a caller may ask; who asks is checked
+here, so that no door can be left open by a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import Meta
+
+from acx.exchange.admission.invites import Joined, JoinRequest, join
+from acx.exchange.admission.members import Member, member_of_token
+from acx.exchange.clock import Clock
+from acx.exchange.errors import MalformedRequest, Unauthenticated, Unavailable
+from acx.exchange.feed.live import Live
+from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
+from acx.exchange.home import Home, Settings
+from acx.exchange.intake.authorise import Poster, Tags, make_tags
+from acx.exchange.intake.contexts import MAX_CONTEXTS
+from acx.exchange.intake.intake import Acknowledgement, Intake
+from acx.exchange.intake.rules import Known
+from acx.exchange.sequencer.sequencer import Appended, Published, Sequencer
+from acx.exchange.storage.database import Database
+from acx.exchange.storage.ledger import load_period_secrets
+from acx.log.checkpoint import Checkpoint
+from acx.records.event import Event
+
+POST_SECONDS = 30.0
+"""How long a poster waits for its acknowledgement before it is told to ask again."""
+
+
+class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a member asks tags for."""
+
+    contexts: Annotated[
+        tuple[Annotated[str, Meta(max_length=128)], ...],
+        Meta(min_length=1, max_length=MAX_CONTEXTS),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesPage:
+    """A page of the feed.
+
+    Attributes:
+        entries: index and rendered entry, in order.
+        checkpoint: covers them.
+    """
+
+    entries: Sequence[tuple[int, bytes]]
+    checkpoint: Checkpoint
+
+
+class Service(AbstractContextManager["Service"]):
+    """One exchange, led by this process.
+
+    Attributes:
+        live: the live end of the log, for streams.
+        sequencer: appends.
+        intake: checks posts.
+        settings: as configured.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        database: Database,
+        *,
+        clock: Clock,
+        listener: Callable[[Published], None] | None = None,
+    ) -> None:
+        """Take the lead and begin to append.
+
+        Args:
+            home: the operator's directory.
+            settings: from its `config.toml`.
+            database: its rows.
+            clock: the time.
+            listener: told of each commit, in the sequencer's thread.
+
+        Raises:
+            LeadError: another process leads.
+            LogBehind: the rows are behind what was signed.
+        """
+        self.settings = settings
+        self.public: Path = home.public
+        self._database = database
+        self._clock = clock
+        self._listener = listener
+        with database.read() as connection:
+            self._secrets = load_period_secrets(connection)
+        self.sequencer = Sequencer(
+            home, database, settings.origin, clock=clock, listener=self._heard
+        )
+        self.live = Live(self.published.size)
+        self.intake = Intake(database, self.sequencer, settings.origin, clock=clock)
+        self.sequencer.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the commit in hand and stop."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        """Nothing further."""
+        return self
+
+    def close(self) -> None:
+        """Finish the commit in hand and stop."""
+        self.sequencer.stop()
+
+    @property
+    def published(self) -> Checkpoint:
+        """The checkpoint that everybody can see."""
+        return self.sequencer.publisher.published
+
+    @property
+    def ready(self) -> bool:
+        """Whether events are being taken."""
+        return self.sequencer.ready
+
+    def join(self, request: JoinRequest, signed_by: str) -> Joined:
+        """Make the holder of an invite a member.
+
+        Args:
+            request: as sent.
+            signed_by: the key that signed the request.
+
+        Raises:
+            MalformedRequest: the request names another key than the one that signed it.
+            InviteRefused, InviteUsed, InviteExpired: the invite does not admit it.
+        """
+        if signed_by != request.member_key:
+            raise MalformedRequest("the request is signed by another key than its member_key")
+        with self._database.write() as connection:
+            return join(connection, request, now=self._clock())
+
+    def tags(self, request: TagsRequest, signed_by: str) -> Tags:
+        """Tags for a member's contexts; see `acx.exchange.intake.authorise.make_tags`."""
+        (key_id,) = self._secrets
+        with self._database.read() as connection:
+            return make_tags(
+                connection, signed_by, request.contexts, key_id=key_id, secrets=self._secrets
+            )
+
+    def member(self, token: str) -> Member:
+        """The member a bearer token belongs to.
+
+        Raises:
+            Unauthenticated, Suspended: nobody's, or a suspended member's.
+        """
+        if not token:
+            raise Unauthenticated(
+                "this needs `Authorization: Bearer TOKEN`, the token of your join"
+            )
+        with self._database.read() as connection:
+            return member_of_token(connection, token)
+
+    def post(self, body: bytes, poster: Poster) -> Acknowledgement:
+        """Take an event, from its bytes to its acknowledgement.
+
+        Raises:
+            Refused, Unavailable: see `Intake.check` and `Sequencer.submit`.
+        """
+        checked = self.intake.check(body, poster)
+        if isinstance(checked, Acknowledgement):
+            return checked
+        try:
+            place = self.submit(checked).result(POST_SECONDS)
+        except TimeoutError:
+            raise Unavailable("not acknowledged in time: send the same bytes again") from None
+        return self.intake.acknowledge(checked, place)
+
+    def submit(self, event: Event) -> Future[Appended | Known]:
+        """Hand a checked event to the sequencer."""
+        return self.sequencer.submit(event)
+
+    def entries(self, after: int, limit: int) -> EntriesPage:
+        """Entries after a place, and a checkpoint that covers them."""
+        checkpoint = self.published
+        with self._database.read() as connection:
+            return EntriesPage(entries_page(connection, checkpoint, after, limit), checkpoint)
+
+    def keys(self, after: int) -> KeyPages:
+        """Key pages from the one that holds `after + 1` on."""
+        with self._database.read() as connection:
+            return key_pages(connection, self.published, after)
+
+    def _heard(self, published: Published) -> None:
+        self.live.feed(published)
+        if self._listener is not None:
+            self._listener(published)
+
+
+def encode_page(page: EntriesPage) -> bytes:
+    """A page of the feed as JSON, the events' bytes verbatim."""
+    entries = b",".join(rendered for _, rendered in page.entries)
+    return b'{"checkpoint":%b,"entries":[%b]}' % (
+        msgspec.json.encode(page.checkpoint.note),
+        entries,
+    )
