@@ -1,0 +1,241 @@
+"""Screen own sellers against the replica, on this machine, without the network."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from acx.matching import MatchOptions, SubjectIndex
+from acx.member.errors import ReplicaError
+from acx.member.replica import Replica
+from acx.records.account import LIST_FIELDS, SUBJECT_FIELDS, Account
+from acx.records.state import ReportView, State
+
+SCREENED_STATES: Final[tuple[State, ...]] = ("active", "disputed", "suspended")
+"""Reports that can hit; those of a suspended one are capped at `possible`."""
+STALE_SECONDS: Final = 24 * 3600
+LEVELS: Final = ("exact", "strong", "possible")
+
+COLUMNS: Final = (
+    "account_id",
+    "report_id",
+    "level",
+    "probability",
+    "reasons",
+    "report_state",
+    "contributors",
+    "conduct",
+    "confirmed_by",
+    "confirmed_on",
+    "log_size",
+)
+"""Columns of HITS, in their order; `change` follows with `--since-last`, carried columns last."""
+
+_SUBJECTS: Final[dict[str, pl.DataType]] = {
+    "id": pl.String(),
+    **{
+        name: pl.List(pl.String()) if name in LIST_FIELDS else pl.String()
+        for name in SUBJECT_FIELDS
+    },
+}
+_STANDING: Final[dict[str, pl.DataType]] = {
+    "report_id": pl.String(),
+    "report_state": pl.String(),
+    "contributors": pl.Int64(),
+    "conduct": pl.String(),
+    "confirmed_by": pl.List(pl.String()),
+    "confirmed_on": pl.String(),
+}
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A report's standing, as a hit shows it beside the match."""
+
+    report_id: str
+    report_state: State
+    contributors: int
+    conduct: str
+    confirmed_by: tuple[str, ...]
+    confirmed_on: str
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A report about what is probably the same actor as an account.
+
+    Attributes:
+        account_id: the store's own id; empty for a sign-up.
+        report_id: the report.
+        level: `exact`, `strong` or `possible`.
+        probability: calibrated for the stated prior.
+        reasons: `field:comparison:bits`, strongest first.
+        report_state: how the report stands.
+        contributors: members that stand behind it.
+        conduct: what the account did.
+        confirmed_by: how it was confirmed.
+        confirmed_on: the month.
+        log_size: of the replica it was found in.
+    """
+
+    account_id: str
+    report_id: str
+    level: str
+    probability: float
+    reasons: tuple[str, ...]
+    report_state: State
+    contributors: int
+    conduct: str
+    confirmed_by: tuple[str, ...]
+    confirmed_on: str
+    log_size: int
+
+
+class Screener:
+    """What a replica says, indexed once and asked often."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        level: str = "possible",
+        prior: float | None = None,
+        default_country: str = "",
+        states: Sequence[State] = SCREENED_STATES,
+        reports: Iterable[str] | None = None,
+    ) -> None:
+        """Index the reports that can hit.
+
+        Args:
+            replica: what is known.
+            level: weakest level to give.
+            prior: share of accounts expected to be somebody reported; the matcher's by default.
+            default_country: where national phone numbers are tried last.
+            states: reports in these states can hit.
+            reports: only these reports, for what has just changed.
+        """
+        self._level = level
+        with replica.snapshot():
+            self.log_size = replica.size
+            self.synced = replica.synced
+            views = (
+                replica.reports(*states)
+                if reports is None
+                else [
+                    view
+                    for view in map(replica.report, reports)
+                    if view is not None and view.state in states
+                ]
+            )
+            subjects, standings = _tables(views)
+        self._standings = standings
+        base = MatchOptions()
+        self._index = SubjectIndex.build(
+            subjects,
+            options=MatchOptions(
+                # A strong hit on a suspended report is shown as possible: ask for all there is.
+                level="possible" if "suspended" in standings["report_state"] else level,
+                prior=base.prior if prior is None else prior,
+                default_country=default_country,
+                matching_key=replica.trust.matching_key,
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def screen(self, accounts: pl.DataFrame, carry: Sequence[str] = ()) -> pl.DataFrame:
+        """Hits of a seller base, most probable first.
+
+        Args:
+            accounts: columns as `acx.records.account.FIELDS`, and those to carry.
+            carry: columns that hits show of their account.
+
+        Returns:
+            `COLUMNS`, then those carried.
+        """
+        hits = (
+            self._index.screen(accounts)
+            .rename({"subject_id": "report_id"})
+            .join(self._standings, on="report_id", how="left", maintain_order="left")
+            .with_columns(
+                level=pl.when(pl.col("report_state") == "suspended")
+                .then(pl.lit("possible"))
+                .otherwise("level"),
+                log_size=pl.lit(self.log_size, pl.Int64),
+            )
+            .filter(pl.col("level").is_in(LEVELS[: LEVELS.index(self._level) + 1]))
+            .select(COLUMNS)
+        )
+        if not carry:
+            return hits
+        carried = accounts.select(pl.col("id").alias("account_id"), *carry)
+        return hits.join(carried, on="account_id", how="left", maintain_order="left")
+
+    def check(self, account: Account) -> list[Hit]:
+        """Hits of one account, most probable first."""
+        frame = pl.DataFrame(
+            [msgspec.structs.asdict(account)],
+            schema={"id": pl.String(), **_SUBJECTS} | {"related": pl.List(pl.String())},
+        )
+        return [msgspec.convert(row, Hit) for row in self.screen(frame).iter_rows(named=True)]
+
+
+def require_fresh(
+    replica: Replica, max_age_hours: float, now: float | None = None
+) -> str:
+    """Whether a replica is recent enough to screen with.
+
+    Args:
+        replica: to be screened with.
+        max_age_hours: hours after which to refuse; 0 never does.
+        now: seconds since 1970; the clock's by default.
+
+    Returns:
+        A warning, where it is older than a day; else nothing.
+
+    Raises:
+        ReplicaError: it is too old, or was never synced.
+    """
+    if not replica.synced:
+        raise ReplicaError(f"{replica.directory} was never synced; run `acx sync` first")
+    age = (time.time() if now is None else now) - replica.synced
+    if max_age_hours and age > max_age_hours * 3600:
+        raise ReplicaError(
+            f"the replica is {age / 3600:.0f} hours old, and {max_age_hours:g} are allowed;"
+            " run `acx sync`, or raise --max-age"
+        )
+    if age > STALE_SECONDS:
+        return f"the replica is {age / 3600:.0f} hours old; run `acx sync`"
+    return ""
+
+
+def _tables(views: Iterable[ReportView]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Subjects as the matcher takes them, and the standing of their reports."""
+    subjects: dict[str, list[object]] = {name: [] for name in _SUBJECTS}
+    standings: dict[str, list[object]] = {name: [] for name in _STANDING}
+    for view in views:
+        report = view.report
+        if report is None:
+            continue
+        subjects["id"].append(view.id)
+        for name in SUBJECT_FIELDS:
+            value = getattr(report.account, name)
+            subjects[name].append(list(value) if isinstance(value, tuple) else value)
+        standings["report_id"].append(view.id)
+        standings["report_state"].append(view.state)
+        standings["contributors"].append(view.contributors)
+        standings["conduct"].append(report.conduct)
+        standings["confirmed_by"].append(list(report.confirmed_by))
+        standings["confirmed_on"].append(report.confirmed_on)
+    return pl.DataFrame(subjects, schema=_SUBJECTS), pl.DataFrame(standings, schema=_STANDING)
+
+
+def sellers_key(sellers: Path | str) -> str:
+    """Names a seller base for `--since-last`: the place it is read from."""
+    place = str(Path(sellers).absolute()) if str(sellers) != "-" else "-"
+    return hashlib.sha256(place.encode()).hexdigest()[:32]
