@@ -20,6 +20,10 @@ from acx.errors import AcxError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("acx.cli.demo:demo", "Run the whole loop on this machine, on real input."),
+    "exchange": (
+        "acx.cli.exchange:exchange",
+        "Run an exchange: admission, serving, governance.",
+    ),
     "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
 }
 """Name ► where the command lives, and its line in the list of commands."""

@@ -1,0 +1,251 @@
+"""`acx exchange …`: what an operator does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from acx.cli.options import home_option, json_option, yes_option
+
+ROLES = ("contributor", "receiver", "brand", "customs", "auditor")
+as_option = click.option("--as", "operator", required=True, metavar="NAME", help="Who signs.")
+
+
+@click.group()
+def exchange() -> None:
+    """Run an exchange: admission, serving, governance."""
+
+
+@exchange.command()
+@home_option
+@click.option("--database", metavar="URL", envvar="ACX_DATABASE", default="",
+              help="postgresql://…; by default SQLite in the home. A password belongs into PGPASSFILE.")  # noqa: E501  # fmt: skip
+@click.option("--origin", metavar="NAME", default="",
+              help="The log's name for ever, a host and path such as acx.example/log.")  # fmt: skip
+@click.option("--url", metavar="URL", default="", help="Where members will reach it.")
+@click.option("--sandbox", is_flag=True, help="An exchange to try things on; it never mixes.")
+@json_option
+def init(home: Path, database: str, origin: str, url: str, sandbox: bool, as_json: bool) -> None:
+    """Make an exchange: keys, tables, the first entries of its log."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import DEFAULT_URL, Exchange
+
+    with Exchange.init(
+        home, origin=origin, url=url or DEFAULT_URL, database=database, sandbox=sandbox
+    ) as made:
+        settings = made.settings
+    if as_json:
+        print_json({"origin": settings.origin, "home": str(home), "sandbox": sandbox})
+    else:
+        click.echo(settings.origin)
+        note(f"made in {home}; next: acx exchange operator add NAME, then acx exchange serve")
+
+
+@exchange.command()
+@home_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8440, show_default=True,
+              help="Port to listen on; 0 takes a free one.")  # fmt: skip
+@click.option("--metrics-port", type=click.IntRange(0, 65535), default=None,
+              help="Serve Prometheus metrics on this port of the same address.")  # fmt: skip
+def serve(home: Path, host: str, port: int, metrics_port: int | None) -> None:
+    """Serve members until stopped."""
+    from acx.web import exchange_api
+
+    exchange_api.serve(home, host=host, port=port, metrics_port=metrics_port)
+
+
+@exchange.group()
+def operator() -> None:
+    """Operators and their keys."""
+
+
+@operator.command("add")
+@click.argument("name")
+@home_option
+@json_option
+def operator_add(name: str, home: Path, as_json: bool) -> None:
+    """Make a key for an operator and put it on record."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        added = opened.add_operator(name)
+    if as_json:
+        print_json({"name": added.name, "key": added.key, "added": added.added})
+    else:
+        click.echo(added.key)
+        note(f"{name}'s key is in {home}/keys/operators; acts that need four eyes need another's")
+
+
+@operator.command("list")
+@home_option
+@json_option
+def operator_list(home: Path, as_json: bool) -> None:
+    """List operators; `service` is the server's own key."""
+    from acx.cli.output import print_json, print_table
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        operators = opened.operators()
+    if as_json:
+        print_json([{"name": o.name, "key": o.key, "added": o.added} for o in operators])
+    else:
+        print_table(("name", "key", "added"), [(o.name, o.key, o.added) for o in operators])
+
+
+@exchange.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="contributor", show_default=True,
+              help="What the member may do.")  # fmt: skip
+@home_option
+@json_option
+def invite(name: str, role: str, home: Path, as_json: bool) -> None:
+    """Print a one-time invite for a member to join with."""
+    from acx.cli.output import print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        token = opened.invite(name, role)
+    if as_json:
+        print_json({"name": name, "role": role, "invite": token})
+    else:
+        click.echo(token)
+
+
+@exchange.command()
+@home_option
+@json_option
+def members(home: Path, as_json: bool) -> None:
+    """List members, their roles and standing."""
+    from acx.cli.output import print_json, print_table
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        found = opened.members()
+    if as_json:
+        print_json(
+            [
+                {"name": m.name, "role": m.role, "status": m.status, "joined": m.joined}
+                for m in found
+            ]
+        )
+    else:
+        print_table(
+            ("name", "role", "status", "joined"),
+            [(m.name, m.role, m.status, m.joined) for m in found],
+        )
+
+
+@exchange.command()
+@click.argument("name")
+@home_option
+@yes_option
+@json_option
+def suspend(name: str, home: Path, yes: bool, as_json: bool) -> None:
+    """Stop a member from reading and posting; it is on record."""
+    if not yes:
+        click.confirm(f"Suspend {name}?", abort=True, err=True)
+    _set_standing("suspend", name, home, as_json)
+
+
+@exchange.command()
+@click.argument("name")
+@home_option
+@json_option
+def reinstate(name: str, home: Path, as_json: bool) -> None:
+    """Let a suspended member take part again; it is on record."""
+    _set_standing("reinstate", name, home, as_json)
+
+
+def _set_standing(act: str, name: str, home: Path, as_json: bool) -> None:
+    from acx.cli.output import print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        member = opened.suspend(name) if act == "suspend" else opened.reinstate(name)
+    if as_json:
+        print_json({"name": member.name, "status": member.status})
+    else:
+        click.echo(f"{member.name}: {member.status}")
+
+
+@exchange.command()
+@click.argument("report")
+@click.option("--code", required=True, help="Why, as a code: data_subject, court_order, …")
+@as_option
+@home_option
+@json_option
+def erase(report: str, code: str, operator: str, home: Path, as_json: bool) -> None:
+    """Propose that a report be erased; prints the proposal for another operator to approve."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        proposal = opened.erase(report, code, operator)
+    if as_json:
+        print_json({"proposal": proposal})
+    else:
+        click.echo(proposal)
+        note("four eyes: acx exchange approve PROPOSAL --as ANOTHER")
+
+
+@exchange.command()
+@click.argument("proposal")
+@as_option
+@home_option
+@json_option
+def approve(proposal: str, operator: str, home: Path, as_json: bool) -> None:
+    """Approve another operator's proposal, and see it done."""
+    from acx.cli.output import print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        done = opened.approve(proposal, operator)
+    if as_json:
+        print_json(
+            {
+                "proposal": done.id,
+                "kind": done.kind,
+                "report": done.report,
+                "approved_by": done.approved_by,
+            }
+        )
+    else:
+        click.echo(f"{done.kind} of {done.report}: done, approved by {operator}")
+
+
+@exchange.command()
+@home_option
+@json_option
+def proposals(home: Path, as_json: bool) -> None:
+    """List proposals; those that wait for another operator first."""
+    from dataclasses import asdict
+
+    from acx.cli.output import print_json, print_table
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        found = opened.proposals()
+    if as_json:
+        print_json([asdict(p) for p in found])
+    else:
+        print_table(
+            ("id", "kind", "report", "code", "proposed by", "approved by"),
+            [
+                (p.id, p.kind, p.report, p.code, p.proposed_by, p.approved_by or "waits")
+                for p in found
+            ],
+        )
+
+
+@exchange.command()
+@home_option
+def migrate(home: Path) -> None:
+    """Bring the database to this version of acx."""
+    from acx.cli.output import note
+    from acx.exchange.service import Exchange
+
+    Exchange.migrate_home(home)
+    note("the database is of this version")
