@@ -19,6 +19,7 @@ from acx.records.files.mapping import Mapping
 from acx.records.files.output import AtomicFile
 from acx.records.files.rejects import Rejects
 from acx.records.files.table import FILE, LINE, Column, read_table
+from acx.records.files.write import write_table
 
 __all__ = [
     "FILE",
@@ -43,4 +44,5 @@ __all__ = [
     "account_columns",
     "read_accounts",
     "read_table",
+    "write_table",
 ]

@@ -44,7 +44,7 @@ class AtomicFile:
         self._target = Path(path) if self._through else Path(os.path.realpath(path))
         self._temporary: Path | None = None
         self._file: IO[bytes] | None = None
-        with self._refusals():
+        with self.refusing():
             self._open()
 
     @property
@@ -60,7 +60,7 @@ class AtomicFile:
         Raises:
             Unwritable: the disk is full, or the system refuses.
         """
-        with self._refusals():
+        with self.refusing():
             self.file.write(data)
 
     def commit(self) -> None:
@@ -71,7 +71,7 @@ class AtomicFile:
         """
         if self._file is None:
             return
-        with self._refusals():
+        with self.refusing():
             self._file.flush()
             if self._temporary is None:
                 self._pass_on(self._file)
@@ -132,7 +132,8 @@ class AtomicFile:
             shutil.copyfileobj(kept, target, 1024 * 1024)
 
     @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def refusing(self) -> Iterator[None]:
+        """Within, what the system refuses is `Unwritable`, and nothing is left behind."""
         try:
             yield
         except OSError as error:
