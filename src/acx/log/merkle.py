@@ -295,5 +295,7 @@ class Frontier:
         Raises:
             MalformedFile: the bytes are none of a frontier.
         """
+        if len(data) < 8:
+            raise MalformedFile("a frontier has 8 bytes at least")
         hashes = [data[i : i + HASH_BYTES] for i in range(8, len(data), HASH_BYTES)]
         return cls(int.from_bytes(data[:8], "big"), hashes)

@@ -261,7 +261,7 @@ def verified_signatures(note: Note, verifiers: Iterable[NoteVerifier]) -> tuple[
         if known.setdefault((verifier.name, verifier.key_id), verifier) != verifier:
             raise MalformedKey(f"two keys named {verifier.name} share one id: leave one out")
     verified = []
-    for signature in note.signatures:
+    for signature in dict.fromkeys(note.signatures):
         key = known.get((signature.name, signature.key_id))
         if key is None:
             continue

@@ -215,7 +215,11 @@ def read_tile(reader: TileReader, tile: Tile) -> list[bytes]:
         MissingFile: it is not there.
         MalformedFile: it is not as long as its width says.
     """
-    return parse_tile(*read_places(reader, tile))[: tile.width]
+    data, width = read_places(reader, tile)
+    try:
+        return parse_tile(data, width)[: tile.width]
+    except MalformedFile as error:
+        raise MalformedFile(f"{tile.path}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
