@@ -18,6 +18,7 @@ from acx.records.files.limits import LIMITS, Limits
 from acx.records.files.mapping import Mapping
 from acx.records.files.output import AtomicFile
 from acx.records.files.rejects import Rejects
+from acx.records.files.reports import ReportRow, read_reports, report_columns
 from acx.records.files.table import FILE, LINE, Column, read_table
 from acx.records.files.write import write_table
 
@@ -35,6 +36,7 @@ __all__ = [
     "Limits",
     "Mapping",
     "Rejects",
+    "ReportRow",
     "SourceNotFound",
     "TooLarge",
     "UnknownFormat",
@@ -43,6 +45,8 @@ __all__ = [
     "WrongEncoding",
     "account_columns",
     "read_accounts",
+    "read_reports",
     "read_table",
+    "report_columns",
     "write_table",
 ]

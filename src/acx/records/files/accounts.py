@@ -17,19 +17,30 @@ from acx.records.files.table import Column, read_table
 _KINDS: Final = tuple(kind for kind in get_args(Kind) if kind)
 
 
-def account_columns(fields: Collection[str] = FIELDS, *, require_id: bool = True) -> list[Column]:
+def account_columns(
+    fields: Collection[str] = FIELDS,
+    *,
+    require_id: bool = True,
+    max_values: int = LIMITS.values,
+    max_characters: int = LIMITS.characters,
+) -> list[Column]:
     """The columns of an account, in their order.
 
     Args:
         fields: those to read.
         require_id: whether a row without `id` is rejected.
+        max_values: most values of a field.
+        max_characters: most characters of a value.
     """
     single = {
         "id": Column(name="id", required=require_id),
         "kind": Column(name="kind", one_of=_KINDS),
         "birth_date": Column(name="birth_date", date="%Y-%m-%d"),
     }
-    many = {name: Column(name=name, many=True) for name in LIST_FIELDS}
+    many = {
+        name: Column(name=name, many=True, max_values=max_values, max_characters=max_characters)
+        for name in LIST_FIELDS
+    }
     columns = single | many
     return [columns[name] for name in FIELDS if name in fields]
 

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 JOINER: Final = "|"

@@ -59,9 +59,7 @@ def read_json_lines(
             if not text.strip():
                 continue
             try:
-                if number in block.damaged:
-                    raise _BadRow("", block.damaged[number])
-                parsed.append(rows.from_line(text))
+                parsed.append(rows.from_line(text, block.damaged.get(number, "")))
             except _BadRow as error:
                 rejects.add(
                     file=opened.name,
@@ -139,12 +137,14 @@ class _Rows:
             return None
         return rows if len(rows) == count else None
 
-    def from_line(self, text: bytes) -> msgspec.Struct:
+    def from_line(self, text: bytes, damage: str) -> msgspec.Struct:
         """The row of a line.
 
         Raises:
-            _BadRow: it is none.
+            _BadRow: it is none, or its text is damaged.
         """
+        if damage:
+            raise _BadRow("", damage)
         try:
             if not self._nested:
                 return self._decode(text)
@@ -415,9 +415,9 @@ def _checked(name: str, shape: Shape, value: Any) -> Any:
 def _text(value: Any, shape: Shape) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    if shape is Shape.CARRIED and isinstance(value, list):
-        if all(isinstance(item, str) for item in value):
-            return JOINER.join(value)
+    texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if shape is Shape.CARRIED and texts:
+        return JOINER.join(value)
     return msgspec.json.encode(value).decode()
 
 

@@ -23,7 +23,7 @@ kind = { P = "person", C = "organization" }
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import string
 import tomllib
@@ -237,7 +237,7 @@ class _Parser:
                 "write %d for the day, %m the month, %Y the year, as in %d.%m.%Y"
             )
         try:
-            sample = datetime.date(1999, 12, 31).strftime(text)
+            sample = dt.date(1999, 12, 31).strftime(text)
             pl.Series([sample]).str.to_date(with_day(text)[0], strict=False)
         except (ValueError, pl.exceptions.PolarsError):
             raise BadMapping(f"{self.file}: {key}: {shown(text)} is no date format") from None

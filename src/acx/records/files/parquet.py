@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from acx.records.files.cells import drop_blanks, unguard
 from acx.records.files.chunks import Chunk, Header, Shape
@@ -54,7 +54,7 @@ def read_parquet(opened: Opened, header: Header) -> Iterator[Chunk]:
         ) from None
 
 
-def _raw_row(batch: pa.RecordBatch) -> object:
+def _raw_row(batch: pa.RecordBatch) -> Callable[[int], object]:
     def raw(row: int) -> object:
         return {
             name: str(value) if not isinstance(value, str | list | int | type(None)) else value

@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import msgspec
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 
 from acx.records.files.errors import (
     Damaged,
@@ -137,7 +137,7 @@ def open_source(place: str | Path, limits: Limits) -> Iterator[Opened]:
         except OSError as error:
             raise Unreadable(f"{name}: cannot read: {error.strerror or error}") from None
         recognised = _recognise(head, name, _suffix(place))
-        if recognised in (Format.PARQUET, Format.WORKBOOK) and not _can_seek(stream):
+        if recognised in (Format.PARQUET, Format.WORKBOOK) and not stream.seekable():
             stream = stack.enter_context(_spooled(stream, name, limits))
         yield Opened(name, recognised, stream)
 
@@ -162,7 +162,10 @@ def _in_folder(folder: Path) -> tuple[list[str | Path], list[str]]:
 
 def _matching(pattern: str) -> tuple[list[str | Path], list[str]]:
     files: list[str | Path] = [
-        Path(match) for match in sorted(glob.glob(pattern, recursive=True)) if Path(match).is_file()
+        path
+        # Path.glob takes no absolute pattern.
+        for path in map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
+        if path.is_file()
     ]
     if not files:
         raise SourceNotFound(f"{shown(pattern)}: no file matches this pattern")
@@ -193,7 +196,7 @@ def _raw(place: str | Path, name: str) -> Iterator[IO[bytes]]:
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise Unreadable(f"{name}: is a device or socket, not a file; name a file, or - for a pipe")
     with path.open("rb", buffering=0) as file:
-        yield file  # type: ignore[misc] -- a raw file reads as any
+        yield cast("IO[bytes]", file)
 
 
 def _unpacked(raw: IO[bytes], name: str, limits: Limits) -> tuple[IO[bytes], bytes]:
@@ -201,7 +204,7 @@ def _unpacked(raw: IO[bytes], name: str, limits: Limits) -> tuple[IO[bytes], byt
     stream, head = _rewound(raw)
     packing = _packing(head)
     if packing:
-        stream, head = _rewound(_Unpacking(stream, packing, name, limits))
+        stream, head = _rewound(cast("IO[bytes]", _Unpacking(stream, packing, name, limits)))
         if _packing(head):
             raise UnknownFormat(f"{name}: is compressed twice; unpack it once")
     if not head:
@@ -217,17 +220,13 @@ def _rewound(stream: IO[bytes]) -> tuple[IO[bytes], bytes]:
     head = bytearray()
     while len(head) < _HEAD_BYTES and (chunk := stream.read(_HEAD_BYTES - len(head))):
         head += chunk
-    if _can_seek(stream):
+    if stream.seekable():
         stream.seek(0)
         return stream, bytes(head)
-    return _Rejoined(bytes(head), stream), bytes(head)
+    return cast("IO[bytes]", _Rejoined(bytes(head), stream)), bytes(head)
 
 
-def _can_seek(stream: IO[bytes]) -> bool:
-    return stream.seekable()
-
-
-class _Rejoined(io.RawIOBase, IO[bytes]):  # type: ignore[misc] -- both define the same methods
+class _Rejoined(io.RawIOBase):
     """A stream whose first bytes were taken to look at, whole again."""
 
     def __init__(self, head: bytes, rest: IO[bytes]) -> None:
@@ -245,7 +244,7 @@ class _Rejoined(io.RawIOBase, IO[bytes]):  # type: ignore[misc] -- both define t
         return self._rest.read(size) or b""
 
 
-class _Unpacking(io.RawIOBase, IO[bytes]):  # type: ignore[misc] -- both define the same methods
+class _Unpacking(io.RawIOBase):
     """Unpacked content, which stops where it is cut off, broken or a bomb."""
 
     def __init__(self, packed: IO[bytes], packing: str, name: str, limits: Limits) -> None:

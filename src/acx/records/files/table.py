@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ FILE: Final = "_file"
 LINE: Final = "_line"
 """Columns that say where a row came from."""
 
+_DATES: Final = {"%Y-%m-%d": "YYYY-MM-DD", "%Y-%m": "YYYY-MM"}
+_EARLIEST_YEAR: Final = 1800
 _NO_MAPPING: Final = Mapping("")
 
 
@@ -44,7 +47,7 @@ class Column:
         many: whether it holds a list of values; else one, empty if missing.
         required: whether every row must have a value.
         number: whether JSON and Parquet may hold numbers in it; it is text all the same.
-        structured: whether it holds JSON; it is the JSON's text.
+        structure: for JSON, the type it must parse as (msgspec's); it is given as JSON text.
         one_of: the closed list its values are of, met without regard to case.
         date: for a date, how it is given back (`%Y-%m-%d`, `%Y-%m`).
         max_values: most values.
@@ -55,7 +58,7 @@ class Column:
     many: bool = False
     required: bool = False
     number: bool = False
-    structured: bool = False
+    structure: Any = None
     one_of: Sequence[str] = ()
     date: str = ""
     max_values: int = LIMITS.values
@@ -66,7 +69,7 @@ class Column:
         """How a reader gives it."""
         if self.many:
             return Shape.LIST
-        if self.structured:
+        if self.structure is not None:
             return Shape.STRUCTURE
         return Shape.NUMBER if self.number else Shape.TEXT
 
@@ -311,6 +314,9 @@ class _Rows:
         changed = self._translated(series, column)
         if column.date:
             return self._dates(changed, column)
+        if column.structure is not None:
+            self._check_structure(changed, column)
+            return changed
         self._check(changed, np.arange(self._height), column)
         return changed
 
@@ -375,6 +381,13 @@ class _Rows:
                 reason = f"is {shown(values[place])}; allowed are {allowed}"
                 self._bad.setdefault(int(owner[place]), (column.name, reason))
 
+    def _check_structure(self, values: pl.Series, column: Column) -> None:
+        for place in (values != "").arg_true():
+            try:
+                msgspec.json.decode(values[place], type=column.structure)
+            except (msgspec.DecodeError, RecursionError) as error:
+                self._bad.setdefault(place, (column.name, f"is not what it should be: {error}"))
+
     def _dates(self, values: pl.Series, column: Column) -> pl.Series:
         values = values.str.strip_chars()
         formats = self._mapping.dates.get(column.name, ())
@@ -389,12 +402,8 @@ class _Rows:
             month = values.str.extract(r"^(\d{4}-\d{2})$") + "-01"
             iso = iso.zip_with(iso.is_not_null(), month)
         parsed = parsed.zip_with(parsed.is_not_null(), iso.str.to_date("%Y-%m-%d", strict=False))
-        odd = (values != "") & (parsed.is_null() | (parsed.dt.year() < 1800))
-        expected = (
-            listed(formats)
-            if formats
-            else column.date.replace("%Y-%m", "YYYY-MM").replace("-%d", "-DD")
-        )
+        odd = (values != "") & (parsed.is_null() | (parsed.dt.year() < _EARLIEST_YEAR))
+        expected = listed(formats) if formats else _DATES[column.date]
         for place in odd.arg_true():
             reason = f"is {shown(values[place])}, not a date written as {expected}"
             self._bad.setdefault(place, (column.name, reason))

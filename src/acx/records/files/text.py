@@ -140,9 +140,8 @@ def _decoded(
     try:
         return decoder.decode(chunk, final)
     except ValueError as error:
-        where = f" at byte {error.start:,} of a block" if isinstance(error, UnicodeError) else ""
         raise WrongEncoding(
-            f"{name}: is not {encoding} text{where}; name its encoding with --encoding"
+            f"{name}: is not {encoding} text ({shown(error)}); name its encoding with --encoding"
         ) from None
 
 

@@ -11,8 +11,8 @@ from typing import IO, ClassVar, Final, Protocol
 
 import msgspec
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from acx.records.files.cells import JOINER, guard, join
 from acx.records.files.errors import Unwritable, did_you_mean, shown
