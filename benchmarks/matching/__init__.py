@@ -1,0 +1,1 @@
+"""How well and how fast acx finds the same actor again, beside what one would use instead."""
