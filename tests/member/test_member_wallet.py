@@ -111,9 +111,9 @@ def test_a_keys_later_event_waits_for_its_earlier_one(tmp_path: Path) -> None:
     report = wallet.put(Message(contribution=one.id, type="report", body=b"{}"))
     amendment = wallet.put(Message(contribution=one.id, type="amendment", body=b"{}"))
     other = wallet.put(Message(contribution=two.id, type="report", body=b"{}"))
-    assert wallet.next_to_send() == [report, other]
+    assert wallet.next_to_send() == [report.id, other.id]
     wallet.put(msgspec.structs.replace(report, state="acknowledged", index=3))
-    assert wallet.next_to_send() == [amendment, other]
+    assert wallet.next_to_send() == [amendment.id, other.id]
     assert [m.index for m in wallet.messages(states=("acknowledged",))] == [3]
 
 

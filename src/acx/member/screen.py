@@ -151,6 +151,8 @@ class Screener:
     def screen(self, accounts: pl.DataFrame, carry: Sequence[str] = ()) -> pl.DataFrame:
         """Hits of a seller base, most probable first.
 
+        How common a value is among the accounts counts, so they come all at once, and once.
+
         Args:
             accounts: columns as `acx.records.account.FIELDS`, and those to carry.
             carry: columns that hits show of their account.
@@ -158,9 +160,21 @@ class Screener:
         Returns:
             `COLUMNS`, then those carried.
         """
+        self._index.observe(accounts)
+        return self._shown(self._index.screen(accounts), accounts, carry)
+
+    def check(self, account: Account) -> list[Hit]:
+        """Hits of one account, most probable first."""
+        accounts = accounts_frame([account])
+        hits = self._shown(self._index.screen(accounts), accounts, ())
+        return [msgspec.convert(row, Hit) for row in hits.iter_rows(named=True)]
+
+    def _shown(
+        self, found: pl.DataFrame, accounts: pl.DataFrame, carry: Sequence[str]
+    ) -> pl.DataFrame:
+        """Matches with the standing of their reports beside them."""
         hits = (
-            self._index.screen(accounts)
-            .rename({"subject_id": "report_id"})
+            found.rename({"subject_id": "report_id"})
             .join(self._standings, on="report_id", how="left", maintain_order="left")
             .with_columns(
                 level=pl.when(pl.col("report_state") == "suspended")
@@ -176,18 +190,8 @@ class Screener:
         carried = accounts.select(pl.col("id").alias("account_id"), *carry)
         return hits.join(carried, on="account_id", how="left", maintain_order="left")
 
-    def check(self, account: Account) -> list[Hit]:
-        """Hits of one account, most probable first."""
-        frame = pl.DataFrame(
-            [msgspec.structs.asdict(account)],
-            schema={"id": pl.String(), **_SUBJECTS} | {"related": pl.List(pl.String())},
-        )
-        return [msgspec.convert(row, Hit) for row in self.screen(frame).iter_rows(named=True)]
 
-
-def require_fresh(
-    replica: Replica, max_age_hours: float, now: float | None = None
-) -> str:
+def require_fresh(replica: Replica, max_age_hours: float, now: float | None = None) -> str:
     """Whether a replica is recent enough to screen with.
 
     Args:
@@ -212,6 +216,22 @@ def require_fresh(
     if age > STALE_SECONDS:
         return f"the replica is {age / 3600:.0f} hours old; run `acx sync`"
     return ""
+
+
+def accounts_frame(accounts: Iterable[Account]) -> pl.DataFrame:
+    """Accounts as a frame, as files give them."""
+    schema = {
+        name: pl.String() if name in ("id", "kind", "birth_date") else pl.List(pl.String())
+        for name in Account.__struct_fields__
+    }
+    rows = [
+        {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in msgspec.structs.asdict(account).items()
+        }
+        for account in accounts
+    ]
+    return pl.DataFrame(rows, schema=schema)
 
 
 def _tables(views: Iterable[ReportView]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -34,6 +34,8 @@ from acx.member.vault import (
 DATABASE_FILE: Final = "wallet.db"
 KEY_FILE: Final = "key"
 SCHEMA_VERSION: Final = 1
+KEYS: Final = "contribution"
+"""Counts the keys that were derived from the seed."""
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -100,11 +102,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         state: `waiting`, `sent` (it may have arrived), `acknowledged`, `failed`.
         queued: when it was put here, in seconds since 1970.
         event: the event's bytes, signed and fixed, once it was first sent.
+        presentations: what is posted beside it.
         index: its place in the log, once acknowledged.
         at: the hour the exchange gave it.
         receipt: proof that the log holds it.
+        k: the entry's secret, base64.
         problem: why it failed.
-        new_version: whether it makes a new version of its report.
     """
 
     id: int = 0
@@ -115,11 +118,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     state: MessageState = "waiting"
     queued: float = 0.0
     event: bytes = b""
+    presentations: bytes = b"{}"
     index: int | None = None
     at: str = ""
     receipt: str = ""
+    k: str = ""
     problem: str = ""
-    new_version: bool = False
 
 
 _Record = TypeVar("_Record", Contribution, Message)
@@ -164,7 +168,6 @@ class Wallet:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 _set_meta(connection, "origin", origin.encode())
-                connection.execute("INSERT INTO counter VALUES ('contribution', 0)")
                 _protect(connection, directory, data_key, passphrase)
             wallet = cls(directory, connection, data_key)
             wallet.keep_secret("seed", seed.data)
@@ -256,11 +259,17 @@ class Wallet:
             found = self._connection.execute("SELECT 1 FROM secret WHERE name = ?", (name,))
             return found.fetchone() is not None
 
-    def burn_counter(self) -> int:
-        """The counter of a key that was never used, durably marked as used before it is given."""
+    def burn_counter(self, name: str = KEYS) -> int:
+        """A number that was never given before, durably marked as used before it is given.
+
+        Args:
+            name: what is counted: keys of the seed, or the reports of a day.
+        """
         with self.transaction():
             row = self._connection.execute(
-                "UPDATE counter SET next = next + 1 WHERE name = 'contribution' RETURNING next - 1"
+                "INSERT INTO counter VALUES (?, 1)"
+                " ON CONFLICT (name) DO UPDATE SET next = next + 1 RETURNING next - 1",
+                (name,),
             ).fetchone()
         return int(row[0])
 
@@ -268,7 +277,9 @@ class Wallet:
         """Mark every counter below `least` as used, after keys were found in the log."""
         with self.transaction():
             self._connection.execute(
-                "UPDATE counter SET next = max(next, ?) WHERE name = 'contribution'", (least,)
+                "INSERT INTO counter VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)",
+                (KEYS, least),
             )
 
     # -- contributions --------------------------------------------------------------------------
@@ -357,17 +368,25 @@ class Wallet:
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
         return self._select(Message, where + "ORDER BY id", tuple(values))
 
-    def next_to_send(self) -> list[Message]:
-        """What could go out now: of each contribution the first that is not settled.
+    def next_to_send(self) -> list[int]:
+        """Ids of what could go out now: of each contribution the first that is not settled.
 
         A key's events go in their order, so a later one waits until the earlier is acknowledged.
         """
-        return self._select(
-            Message,
-            "WHERE id IN (SELECT min(id) FROM message WHERE state IN ('waiting', 'sent')"
-            " GROUP BY contribution) ORDER BY id",
-            (),
-        )
+        with database.explained(self._path, WalletError):
+            rows = self._connection.execute(
+                "SELECT min(id) FROM message WHERE state IN ('waiting', 'sent')"
+                " GROUP BY contribution ORDER BY 1"
+            ).fetchall()
+        return [identifier for (identifier,) in rows]
+
+    def count_unsettled(self) -> int:
+        """Number of messages that are still to be acknowledged."""
+        with database.explained(self._path, WalletError):
+            row = self._connection.execute(
+                "SELECT count(*) FROM message WHERE state IN ('waiting', 'sent')"
+            ).fetchone()
+        return int(row[0])
 
     def drop(self, message: Message) -> None:
         """Take a message that was never sent out of the outbox."""

@@ -1,0 +1,400 @@
+"""What to say: from a store's rows to messages in the outbox, and nothing said twice.
+
+A row's account id is looked up in the wallet, so that a nightly rerun of the same file sends only
+what changed: unchanged rows nothing, changed ones an amendment. A new row that hits a standing
+report at `exact` corroborates it instead of opening another. `Planner` decides and writes nothing,
+which is all that `--dry-run` does; `queue` puts what was decided into the outbox.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from acx.errors import AcxError
+from acx.member.errors import ContributionError
+from acx.member.replica import Replica
+from acx.member.screen import Screener, accounts_frame
+from acx.member.wallet import Contribution, Message, Wallet
+from acx.records.event import (
+    MAX_FOLLOW_UPS,
+    Answer,
+    Corroboration,
+    Outcome,
+    Withdrawal,
+    canonical,
+    public_key_text,
+    report_id,
+)
+from acx.records.files.reports import ReportRow
+from acx.records.leaving import subject_of
+from acx.records.report import Report
+
+STANDING: Final = ("active", "disputed", "suspended")
+
+
+Action = Literal["report", "amend", "corroborate", "unchanged", "withdrawn", "rejected"]
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be said about one row, and exactly what would leave for it.
+
+    Attributes:
+        action: what to do; the last three say nothing.
+        account: the store's own id, which does not leave.
+        report: the report it is about; empty for one that is still to be opened.
+        leaves: the body of the event, as canonical JSON; empty where nothing leaves.
+        digest: of the row's report, to tell a change next time.
+        version: of the report it is about.
+        contribution: what it changes or follows up; 0 for a new one.
+        field: for a rejected row, the field at fault.
+        reason: why nothing or something else is said.
+        file: where the row stands.
+        line: its line there.
+    """
+
+    action: Action
+    account: str
+    report: str = ""
+    leaves: bytes = b""
+    digest: str = ""
+    version: int = 1
+    contribution: int = 0
+    field: str = ""
+    reason: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class Planner:
+    """Decides what each row has to say, from what was said before and what others said."""
+
+    def __init__(
+        self,
+        wallet: Wallet,
+        replica: Replica,
+        *,
+        default_country: str = "",
+        objection: Callable[[Report], tuple[str, str] | None] | None = None,
+        only_amend: bool = False,
+        always_new: bool = False,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            wallet: knows what was said before.
+            replica: knows what others said.
+            default_country: where national phone numbers are tried last.
+            objection: what must not leave: the field and the reason, or None.
+            only_amend: leave out rows that were not reported before (`--amend`).
+            always_new: open a report even where another stands, or our own was withdrawn (`--new`).
+        """
+        self._wallet = wallet
+        self._replica = replica
+        self._default_country = default_country
+        self._objection = objection
+        self._only_amend = only_amend
+        self._always_new = always_new
+
+    def plan(self, rows: Sequence[ReportRow]) -> list[Draft]:
+        """A draft for each row, in order."""
+        drafts: list[Draft] = []
+        fresh: list[tuple[int, ReportRow, Report]] = []
+        for row in rows:
+            try:
+                report = self._report(row)
+            except _Rejected as rejected:
+                drafts.append(_draft(row, "rejected", field=rejected.field, reason=str(rejected)))
+                continue
+            draft = self._known(row, report)
+            if draft is None:
+                fresh.append((len(drafts), row, report))
+                draft = _draft(row, "report", leaves=canonical(report), digest=_digest(report))
+            drafts.append(draft)
+        if not self._always_new:
+            for (place, row, report), hit in zip(fresh, self._standing(fresh), strict=True):
+                if hit:
+                    drafts[place] = self._corroboration(row, report, hit)
+        return drafts
+
+    def _report(self, row: ReportRow) -> Report:
+        """What may leave of a row."""
+        try:
+            subject = subject_of(
+                row.account, self._replica.trust.matching_key, self._default_country
+            )
+        except AcxError as error:
+            raise _Rejected(getattr(error, "field", "account"), str(error)) from None
+        content = {
+            "account": subject,
+            "conduct": row.conduct,
+            "confirmed_by": row.confirmed_by,
+            "confirmed_on": row.confirmed_on,
+            "brands": row.brands,
+            "categories": row.categories,
+            "evidence": row.evidence,
+            "products": row.products,
+        }
+        try:
+            report = msgspec.convert(content, Report, from_attributes=True)
+        except msgspec.ValidationError as error:
+            field = str(error).rpartition("$.")[2].rstrip("`").split("[")[0]
+            raise _Rejected(field, f"{error}: correct it in the file") from None
+        if subject == type(subject)(kind=subject.kind, country=subject.country):
+            raise _Rejected("account", "nothing in it could ever be recognised: add a name or more")
+        objection = self._objection(report) if self._objection else None
+        if objection is not None:
+            raise _Rejected(*objection)
+        return report
+
+    def _known(self, row: ReportRow, report: Report) -> Draft | None:
+        """What a row has to say if its account was spoken of before; None if it is new."""
+        before = (
+            [
+                contribution
+                for contribution in self._wallet.contributions(account=row.account.id)
+                if contribution.state != "failed" and contribution.kind != "outcome"
+            ]
+            if row.account.id
+            else []
+        )
+        if not before:
+            if self._only_amend:
+                return _draft(row, "unchanged", reason="was not reported before, and --amend is on")
+            return None
+        latest = before[-1]
+        digest = _digest(report)
+        if latest.state == "withdrawn":
+            if self._always_new:
+                return None
+            reason = "was withdrawn; --new reports it again"
+            return _draft(row, "withdrawn", report=latest.report, reason=reason)
+        if latest.kind == "report":
+            return self._reported_before(row, report, latest)
+        view = self._replica.report(latest.report)
+        moved = view is not None and view.state in STANDING and view.version > latest.version
+        if latest.digest == digest and not moved:
+            return _draft(row, "unchanged", report=latest.report)
+        if view is None or view.state not in STANDING:
+            return _draft(row, "unchanged", report=latest.report, reason="the report is closed")
+        if not moved:
+            reason = "was corroborated; a corroboration cannot be changed, --new opens a report"
+            return (
+                None
+                if self._always_new
+                else _draft(row, "unchanged", report=latest.report, reason=reason)
+            )
+        # The report was amended since: only a corroboration of its present version counts, and
+        # whether it is still the same actor is to be asked again.
+        return None
+
+    def _reported_before(self, row: ReportRow, report: Report, latest: Contribution) -> Draft:
+        digest = _digest(report)
+        if latest.digest == digest:
+            return _draft(row, "unchanged", report=latest.report)
+        follow_ups = [
+            message
+            for message in self._wallet.messages(contribution=latest.id)
+            if message.type in ("amendment", "answer") and message.state != "failed"
+        ]
+        if len(follow_ups) >= MAX_FOLLOW_UPS:
+            reason = f"has {MAX_FOLLOW_UPS} amendments, and can take no more"
+            return _draft(row, "unchanged", report=latest.report, reason=reason)
+        return _draft(
+            row,
+            "amend",
+            report=latest.report,
+            leaves=canonical(report),
+            digest=digest,
+            contribution=latest.id,
+        )
+
+    def _standing(self, fresh: Sequence[tuple[int, ReportRow, Report]]) -> list[str]:
+        """For each new row the standing report of somebody else that it hits at `exact`."""
+        if not fresh or not self._replica.size:
+            return [""] * len(fresh)
+        screener = Screener(
+            self._replica, level="exact", default_country=self._default_country, states=STANDING
+        )
+        if not len(screener):
+            return [""] * len(fresh)
+        accounts = accounts_frame(
+            msgspec.structs.replace(row.account, id=str(number))
+            for number, (_, row, _) in enumerate(fresh)
+        )
+        own = {
+            contribution.report
+            for contribution in self._wallet.contributions()
+            if contribution.kind == "report"
+        }
+        found = [""] * len(fresh)
+        for number, report in (
+            screener.screen(accounts).select("account_id", "report_id").iter_rows()
+        ):
+            # Most probable first, so the first one that is not ours stays.
+            if not found[int(number)] and report not in own:
+                found[int(number)] = report
+        return found
+
+    def _corroboration(self, row: ReportRow, report: Report, hit: str) -> Draft:
+        view = self._replica.report(hit)
+        version = view.version if view is not None else 1
+        body = Corroboration(
+            version=version, confirmed_by=report.confirmed_by, confirmed_on=report.confirmed_on
+        )
+        earlier = [c for c in self._wallet.contributions(report=hit) if c.kind == "corroboration"]
+        if any(c.version == version and c.state == "open" for c in earlier):
+            return _draft(row, "unchanged", report=hit, reason="was corroborated by another row")
+        return _draft(
+            row,
+            "corroborate",
+            report=hit,
+            leaves=canonical(body),
+            digest=_digest(report),
+            version=version,
+            reason="hits a standing report at `exact`; --new opens another",
+        )
+
+
+class _Rejected(Exception):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason.removeprefix(f"{field}: "))
+        self.field = field
+
+
+def queue(wallet: Wallet, drafts: Iterable[Draft]) -> list[Message]:
+    """Put drafts that say something into the outbox, each durably.
+
+    Returns:
+        The messages, in order; a change of what was never sent takes its place there.
+    """
+    messages: list[Message] = []
+    for draft in drafts:
+        if draft.action == "report":
+            messages.append(_open(wallet, draft, "report"))
+        elif draft.action == "corroborate":
+            messages.append(_open(wallet, draft, "corroboration"))
+        elif draft.action == "amend":
+            messages.append(_amend(wallet, draft))
+    return messages
+
+
+def follow_up(
+    wallet: Wallet,
+    contribution: Contribution,
+    event_type: Literal["withdrawal", "answer"],
+    body: Withdrawal | Answer,
+    ref: str = "",
+) -> Message | None:
+    """Put a follow-up of something we said into the outbox.
+
+    Returns:
+        The message; None where what it takes back was never sent, and is now not going to be.
+    """
+    with wallet.transaction():
+        waiting = wallet.messages(contribution=contribution.id, states=("waiting",))
+        sent = wallet.messages(contribution=contribution.id, states=("sent", "acknowledged"))
+        if event_type == "withdrawal":
+            for message in waiting:
+                wallet.drop(message)
+            wallet.store(msgspec.structs.replace(contribution, state="withdrawn"))
+            if not sent:
+                return None
+        return wallet.put(
+            Message(contribution=contribution.id, type=event_type, body=canonical(body), ref=ref)
+        )
+
+
+def outcome(wallet: Wallet, report: str, body: Outcome, account: str = "") -> Message:
+    """Put an outcome into the outbox; a later one about the same report replaces it."""
+    return _open(
+        wallet,
+        Draft(
+            action="report",
+            account=account,
+            report=report,
+            leaves=canonical(body),
+            digest=body.outcome,
+        ),
+        "outcome",
+    )
+
+
+def own_contribution(wallet: Wallet, identifier: str) -> Contribution:
+    """The open contribution that a person names: by report, by event, or by own account id.
+
+    Raises:
+        ContributionError: there is none.
+    """
+    found = [
+        contribution
+        for contribution in (
+            *wallet.contributions(report=identifier),
+            *wallet.contributions(account=identifier),
+        )
+        if contribution.state == "open" and contribution.kind != "outcome"
+    ]
+    found += [
+        contribution
+        for contribution in wallet.contributions()
+        if contribution.event == identifier and contribution.state == "open"
+    ]
+    if not found:
+        raise ContributionError(
+            f"{identifier} is nothing of ours that stands; `acx reports` lists what is"
+        )
+    return found[-1]
+
+
+def _open(
+    wallet: Wallet, draft: Draft, kind: Literal["report", "corroboration", "outcome"]
+) -> Message:
+    counter = wallet.burn_counter()
+    key = public_key_text(wallet.seed().contribution_key(counter))
+    with wallet.transaction():
+        contribution = wallet.store(
+            Contribution(
+                kind=kind,
+                counter=counter,
+                report=report_id(key) if kind == "report" else draft.report,
+                account=draft.account,
+                version=draft.version,
+                digest=draft.digest,
+            )
+        )
+        return wallet.put(Message(contribution=contribution.id, type=kind, body=draft.leaves))
+
+
+def _amend(wallet: Wallet, draft: Draft) -> Message:
+    with wallet.transaction():
+        contribution = wallet.contribution(draft.contribution)
+        wallet.store(msgspec.structs.replace(contribution, digest=draft.digest))
+        # What waits has not been said yet: say the new thing instead.
+        waiting = wallet.messages(contribution=contribution.id, states=("waiting",))
+        changeable = [m for m in waiting if m.type in ("report", "amendment")]
+        message = (
+            msgspec.structs.replace(changeable[-1], body=draft.leaves)
+            if changeable
+            else Message(contribution=contribution.id, type="amendment", body=draft.leaves)
+        )
+        return wallet.put(message)
+
+
+def _draft(row: ReportRow, action: Action, **said: object) -> Draft:
+    return msgspec.convert(
+        {
+            "action": action,
+            "account": row.account.id,
+            "file": row.file,
+            "line": row.line,
+            **said,
+        },
+        Draft,
+    )
+
+
+def _digest(report: Report) -> str:
+    return hashlib.sha256(canonical(report)).hexdigest()

@@ -1,0 +1,308 @@
+"""The outbox: what was decided on its way into the log, and the proof that it arrived.
+
+A message is signed when it goes out, for the day and the version of that moment; from then on its
+bytes are fixed, durably, before they are posted, so that sending them again after a lost answer
+gets the same answer. It counts as acknowledged once its receipt proves that the log holds it.
+
+Several messages go in random order, with exponential gaps between them, so that their times do not
+tell that they come from one member. Of one key's messages the order stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from acx.member.authorise import Authorisation, Authoriser
+from acx.member.client import Acknowledgement
+from acx.member.errors import BadAnswer, ContributionError, ExchangeError, Refused
+from acx.member.replica import Replica
+from acx.member.trusted_log import TrustedLog
+from acx.member.wallet import Contribution, Message, Wallet
+from acx.records.event import (
+    BODIES,
+    Event,
+    outcome_context,
+    parse_event,
+    sign_event,
+    stand_context,
+)
+
+LOCK_FILE: Final = "sending"
+RATE_ATTEMPTS: Final = 20
+"""Rate tags tried for one report, where another wallet of ours has used some."""
+PASSING: Final = frozenset({408, 425, 429})
+"""Statuses below 500 that say «later» and not «no»."""
+STOPPING: Final = frozenset({401, 403})
+"""Statuses that say «not you»: no other message would fare better."""
+
+
+class Carrier(Protocol):
+    """Carries an event to the log."""
+
+    def post(self, event: bytes, presentations: bytes = b"{}") -> Acknowledgement:
+        """Post an event."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the outbox.
+
+    Attributes:
+        acknowledged: messages that are in the log, with their receipts.
+        failed: messages that the exchange refused for good.
+        waiting: messages still to go.
+        stopped: why sending stopped before the outbox was empty; empty if it did not.
+    """
+
+    acknowledged: tuple[Message, ...] = ()
+    failed: tuple[Message, ...] = ()
+    waiting: int = 0
+    stopped: str = ""
+
+
+class Outbox:
+    """Sends what waits in a wallet."""
+
+    def __init__(
+        self,
+        wallet: Wallet,
+        replica: Replica,
+        carrier: Carrier,
+        authoriser: Authoriser,
+        *,
+        spacing: float = 20.0,
+        follow_up_spacing: float = 60.0,
+        refresh: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            wallet: holds the messages.
+            replica: says which version a report has, and what the log's keys are.
+            carrier: takes the events there.
+            authoriser: makes their tags.
+            spacing: mean gap in seconds between reports.
+            follow_up_spacing: mean gap after which anything else goes.
+            refresh: brings the replica up to date, where a follow-up rests on a later log.
+            clock: seconds since 1970.
+            sleep: waits; tests need not.
+        """
+        self._wallet = wallet
+        self._replica = replica
+        self._carrier = carrier
+        self._authoriser = authoriser
+        self._spacing = spacing
+        self._follow_up_spacing = follow_up_spacing
+        self._refresh = refresh
+        self._clock = clock
+        self._sleep = sleep
+        self._random = secrets.SystemRandom()
+
+    def send(
+        self, *, at_once: bool = False, progress: Callable[[int, int], object] | None = None
+    ) -> Sent:
+        """Send until nothing waits, or until the exchange cannot take more.
+
+        Args:
+            at_once: without gaps (`--now`): who watches the network learns what belongs together.
+            progress: told how many went and how many there are.
+
+        Raises:
+            InconsistentLog: a receipt proves nothing; its message stays as sent.
+        """
+        acknowledged: list[Message] = []
+        failed: list[Message] = []
+        stopped = ""
+        with self._only_sender():
+            while ready := self._wallet.next_to_send():
+                done = len(acknowledged) + len(failed)
+                if progress is not None:
+                    progress(done, done + self._wallet.count_unsettled())
+                message = self._wallet.message(self._random.choice(ready))
+                if done and not at_once:
+                    self._sleep(self._gap(message))
+                try:
+                    settled = self._send(message)
+                except (ExchangeError, ContributionError) as error:
+                    stopped = str(error)
+                    break
+                (acknowledged if settled.state == "acknowledged" else failed).append(settled)
+        waiting = self._wallet.count_unsettled()
+        if progress is not None:
+            progress(len(acknowledged) + len(failed), len(acknowledged) + len(failed) + waiting)
+        return Sent(
+            acknowledged=tuple(acknowledged),
+            failed=tuple(failed),
+            waiting=waiting,
+            stopped=stopped,
+        )
+
+    def _send(self, message: Message) -> Message:
+        """Send one message, until it is settled either way."""
+        contribution = self._wallet.contribution(message.contribution)
+        for _ in range(RATE_ATTEMPTS):
+            resent = message.state == "sent"
+            if not resent:
+                message = self._sign(message, contribution)
+            try:
+                answer = self._carrier.post(message.event, message.presentations)
+            except Refused as refusal:
+                if refusal.status >= 500 or refusal.status in PASSING | STOPPING:
+                    raise
+                if self._sign_anew(message, refusal, resent=resent):
+                    message = self._wallet.put(
+                        msgspec.structs.replace(message, state="waiting", event=b"")
+                    )
+                    continue
+                return self._fail(message, contribution, str(refusal))
+            return self._acknowledge(message, contribution, answer)
+        raise ContributionError("the exchange takes none of our rate tags today; try tomorrow")
+
+    def _sign(self, message: Message, contribution: Contribution) -> Message:
+        """Sign a message for this moment, and keep its bytes before they go anywhere."""
+        contribution = self._up_to_date(message, contribution)
+        day = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d")
+        authorisation = self._authorise(message, contribution, day)
+        event = sign_event(
+            self._wallet.seed().contribution_key(contribution.counter),
+            origin=self._wallet.origin,
+            type=message.type,
+            body=msgspec.json.decode(message.body, type=BODIES[message.type]),
+            report=contribution.report,
+            ref=message.ref,
+            seq=contribution.next_seq,
+            tags=authorisation.tags,
+            issuer_key=authorisation.issuer_key,
+        )
+        return self._wallet.put(
+            msgspec.structs.replace(
+                message,
+                state="sent",
+                event=event.raw,
+                presentations=authorisation.presentations,
+            )
+        )
+
+    def _authorise(self, message: Message, contribution: Contribution, day: str) -> Authorisation:
+        report, version = contribution.report, contribution.version
+        match message.type:
+            case "report":
+                return self._authoriser.authorise([stand_context(report, 1)], day=day)
+            case "corroboration" | "answer":
+                return self._authoriser.authorise([stand_context(report, version)])
+            case "amendment":
+                # The next version's too: the fold takes it only if an account value was added.
+                versions = (version, version + 1)
+                return self._authoriser.authorise([stand_context(report, v) for v in versions])
+            case "outcome":
+                return self._authoriser.authorise([outcome_context(report)])
+            case _:
+                return self._authoriser.authorise([])
+
+    def _up_to_date(self, message: Message, contribution: Contribution) -> Contribution:
+        """The contribution with its report's present version, where a follow-up rests on it."""
+        if message.type not in ("amendment", "answer") or contribution.kind != "report":
+            return contribution
+        indices = [
+            earlier.index
+            for earlier in self._wallet.messages(contribution=contribution.id)
+            if earlier.index is not None
+        ]
+        if max(indices, default=-1) >= self._replica.size:
+            self._refresh()
+        view = self._replica.report(contribution.report)
+        if view is None or not view.version or view.version == contribution.version:
+            return contribution
+        return self._wallet.store(msgspec.structs.replace(contribution, version=view.version))
+
+    def _sign_anew(self, message: Message, refusal: Refused, *, resent: bool) -> bool:
+        """Whether a refused report is to be tried again with other tags.
+
+        The exchange looks for the same event first, so a refusal means that it does not have it.
+        """
+        if message.type != "report":
+            return False
+        if refusal.problem == "tag-spent":
+            return True
+        # Signed on another day: its rate context has passed.
+        return resent and refusal.problem == "wrong-contexts"
+
+    def _acknowledge(
+        self, message: Message, contribution: Contribution, answer: Acknowledgement
+    ) -> Message:
+        event = parse_event(message.event)
+        if answer.event != event.id:
+            raise BadAnswer(
+                "the exchange acknowledged another event than was sent; it stays in the outbox,"
+                " try again"
+            )
+        trust = self._replica.trust
+        TrustedLog(trust.origin, trust.log_key).verify_receipt(
+            answer.receipt, event=event.raw, index=answer.index, at=answer.at, k=answer.k
+        )
+        with self._wallet.transaction():
+            self._wallet.store(_settled(contribution, message, event))
+            return self._wallet.put(
+                msgspec.structs.replace(
+                    message,
+                    state="acknowledged",
+                    index=answer.index,
+                    at=answer.at,
+                    k=answer.k,
+                    receipt=answer.receipt,
+                    problem="",
+                )
+            )
+
+    def _fail(self, message: Message, contribution: Contribution, problem: str) -> Message:
+        with self._wallet.transaction():
+            # Said again by the next run, as if it had never been said.
+            changed = msgspec.structs.replace(contribution, digest="")
+            if message.type == contribution.kind:
+                changed = msgspec.structs.replace(changed, state="failed")
+                for later in self._wallet.messages(
+                    contribution=contribution.id, states=("waiting",)
+                ):
+                    self._wallet.drop(later)
+            self._wallet.store(changed)
+            return self._wallet.put(
+                msgspec.structs.replace(message, state="failed", problem=problem)
+            )
+
+    def _gap(self, message: Message) -> float:
+        mean = self._spacing if message.type == "report" else self._follow_up_spacing
+        return self._random.expovariate(1 / mean) if mean > 0 else 0.0
+
+    @contextmanager
+    def _only_sender(self) -> Iterator[None]:
+        """Two senders at once would send the same message twice, and close together."""
+        path = self._wallet.directory / LOCK_FILE
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ContributionError(
+                    "another acx is sending from this wallet; what waits is sent by it too"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _settled(contribution: Contribution, message: Message, event: Event) -> Contribution:
+    return msgspec.structs.replace(
+        contribution,
+        next_seq=max(contribution.next_seq, event.seq + 1),
+        event=event.id if message.type == contribution.kind else contribution.event,
+    )
