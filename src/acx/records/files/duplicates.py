@@ -7,6 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 _Run = tuple[NDArray[np.uint64], NDArray[np.int64]]
+_LINE_BITS = 40
+"""A place is a file's number and a line in it, in one integer."""
 
 
 class Seen:
@@ -18,18 +20,25 @@ class Seen:
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
+        self._files: list[str] = []
 
-    def add(self, keys: pl.Series, lines: NDArray[np.int64]) -> dict[int, int]:
+    def add(
+        self, keys: pl.Series, file: str, lines: NDArray[np.int64]
+    ) -> dict[int, tuple[str, int]]:
         """Remember the keys of some rows.
 
         Args:
             keys: one a row.
+            file: the file they stand in.
             lines: line of each row.
 
         Returns:
-            the rows whose key came before, in an earlier call or an earlier row, and the line
-            where it did.
+            the rows whose key came before, in an earlier call or an earlier row, and the file and
+            line where it did.
         """
+        if not self._files or self._files[-1] != file:
+            self._files.append(file)
+        lines = lines + ((len(self._files) - 1) << _LINE_BITS)
         digests = keys.hash(seed=20_260_801).to_numpy()
         order = np.argsort(digests, kind="stable")
         ordered, at = digests[order], lines[order]
@@ -43,7 +52,10 @@ class Seen:
                 earlier[int(order[hit])] = int(known_at[place[hit]])
         if len(ordered):
             self._remember((ordered[first], at[first]))
-        return earlier
+        return {
+            row: (self._files[at >> _LINE_BITS], at & ((1 << _LINE_BITS) - 1))
+            for row, at in sorted(earlier.items())
+        }
 
     def _remember(self, run: _Run) -> None:
         """Keep runs of falling length, so that there are few and each key is merged seldom."""

@@ -233,7 +233,7 @@ class _Rows:
         ).with_columns(pl.lit(self._file).alias(FILE))
         blank = self._blank_rows(frame)
         if reading.seen is not None:
-            self._check_unique(frame[reading.unique], blank)
+            self._check_unique(reading.seen, frame[reading.unique], blank)
         kept = ~blank
         for place in sorted(self._bad):
             if blank[place]:
@@ -409,21 +409,19 @@ class _Rows:
             self._bad.setdefault(place, (column.name, reason))
         return parsed.dt.strftime(column.date).fill_null("")
 
-    def _check_unique(self, values: pl.Series, blank: NDArray[np.bool_]) -> None:
-        assert self._reading.seen is not None  # noqa: S101 -- asked only where there is one
+    def _check_unique(self, seen: Seen, values: pl.Series, blank: NDArray[np.bool_]) -> None:
         counted = ~blank & (values != "").to_numpy()
         counted[list(self._bad)] = False
-        places = np.flatnonzero(counted)
-        earlier = self._reading.seen.add(values.gather(places), self._chunk.lines[places])
-        for place, line in earlier.items():
-            self._bad.setdefault(
-                int(places[place]),
-                (
-                    values.name,
-                    f"{shown(values[int(places[place])])} came before, in line {line}; "
-                    "put everything of one account in one row, values joined by |",
-                ),
+        rows = np.flatnonzero(counted)
+        lines = self._chunk.lines[rows]
+        for place, (file, line) in seen.add(values.gather(rows), self._file, lines).items():
+            row = int(rows[place])
+            where = f"line {line}" if file == self._file else f"line {line} of {file}"
+            reason = (
+                f"{shown(values[row])} came before, in {where}; put everything about one "
+                f"{values.name} in one row, values joined by {JOINER}"
             )
+            self._bad.setdefault(row, (values.name, reason))
 
     def _refuse(
         self, wrong: NDArray[np.bool_], field: str, reason: str | Callable[[int], str]
