@@ -1,0 +1,83 @@
+"""A real exchange, as a process of its own, for tests from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ACX = (sys.executable, "-c", "from acx.cli.app import main; main()")
+
+
+@dataclass(frozen=True, slots=True)
+class RealExchange:
+    """A running exchange.
+
+    Attributes:
+        home: the operator's directory.
+        url: where it answers.
+    """
+
+    home: Path
+    url: str
+
+    def run(self, *arguments: str) -> str:
+        """Run `acx exchange …` as the operator, and give what it prints."""
+        return _acx("exchange", *arguments, "--home", str(self.home))
+
+    def invite(self, name: str, role: str = "contributor") -> str:
+        return self.run("invite", name, "--role", role).strip()
+
+
+def _acx(*arguments: str) -> str:
+    done = subprocess.run(
+        [*ACX, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[RealExchange]:
+    """Make an exchange in a directory, and run it on a free port."""
+    home = directory / "exchange"
+    log = directory / "exchange.log"
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    _acx("exchange", "init", "--home", str(home), "--sandbox", "--url", url)
+    for name in ("one", "two"):
+        _acx("exchange", "operator", "add", name, "--home", str(home))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*ACX, "exchange", "serve", "--home", str(home), "--port", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        for _ in range(300):
+            try:
+                if httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False).is_success:
+                    break
+            except httpx.TransportError:
+                pass
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield RealExchange(home, url)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
