@@ -231,7 +231,9 @@ def respelled(name: str, scene: Scene) -> str | None:
 
 def other_script(name: str, scene: Scene) -> str | None:
     """The name in the script of his country, or from that into Latin letters."""
-    return scripts.in_native_script(name, scene.country, scene.rng) or scripts.in_latin(name)
+    return scripts.in_native_script(
+        name, scene.country, scene.rng, person=scene.is_person
+    ) or scripts.in_latin(name)
 
 
 def relative_as_owner(name: str, scene: Scene) -> str | None:

@@ -212,12 +212,14 @@ def _plan(identity: Account, rng: random.Random) -> tuple[frozenset[str], str | 
         first = [name for name in tied if name in _ALONE][:1]
         return frozenset([*first, *[name for name in tied if name not in first][:1]]), owner
     chance = rng.random()
-    if chance < 0.15 and support:  # noqa: PLR2004
+    if chance < 0.07:
+        return frozenset({"name", "country"}), None
+    if chance < 0.22 and support:
         return frozenset({"name", *support}), None
-    if chance < 0.25 and alone:  # noqa: PLR2004
+    if chance < 0.32 and alone:
         return frozenset({alone[0]}), None
-    if chance < 0.6 and alone:  # noqa: PLR2004
-        return frozenset({"name", alone[0]}), None
+    if chance < 0.7 and telling:
+        return frozenset({"name", telling[0]}), None
     return frozenset({"name", *telling[:2], *support[:1]}), None
 
 
@@ -247,20 +249,20 @@ def _change_name(draft: _Draft, scene: Scene, keep: frozenset[str]) -> None:
 
 
 def _lost(draft: _Draft, keep: frozenset[str], rng: random.Random) -> list[str]:
-    """Choose the fields that go: 30 to 70 % of those there are, none of those that must stay."""
+    """Choose the fields that go: 30 to 70 % of those there are, none of those that must stay.
+
+    He gives up first what would betray him.
+    """
     there = [
         name
         for name, values in draft.values.items()
         if values and name not in {"kind", "name", "alias"}
     ]
     wanted = round(rng.uniform(0.3, 0.7) * len(there))
-    if "name" in draft.replaced:
-        # Whoever is put forward has his own papers, and their dates with them.
-        must = [name for name in there if name in _PERSONAL - keep]
-    else:
-        must = []
+    # Whoever is put forward has his own papers, and their dates with them.
+    must = sorted((_PERSONAL - keep) & set(there)) if "name" in draft.replaced else []
     free = [name for name in there if name not in keep and name not in must]
-    rng.shuffle(free)
+    free.sort(key=lambda name: rng.random() - 0.7 * (name in IDENTIFIERS))
     return must + free[: max(wanted - len(must), 0)]
 
 

@@ -46,9 +46,14 @@ def respelled(name: str, country: str, rng: random.Random) -> str | None:
     return " ".join(words) if changed else None
 
 
-def in_native_script(name: str, country: str, rng: random.Random) -> str | None:
+def in_native_script(
+    name: str, country: str, rng: random.Random, *, person: bool = True
+) -> str | None:
     """Write a Latin name in the script of a country, or None where that has no answer."""
     if not name.isascii():
+        return None
+    if country in ARABIC and not person:
+        # Companies translate their names where a person spells his.
         return None
     if country in HAN:
         return _in_han(name, rng)
@@ -74,6 +79,10 @@ def in_latin(name: str) -> str | None:
         if re.fullmatch(r"[\u4e00-\u9fff]{2,4}", name):
             return f"{syllables[0].title()} {''.join(syllables[1:]).title()}"
         return " ".join(syllables).title()
+    if re.search(r"[\u0600-\u06ff]", name):
+        # Arabic writes few vowels: only words that the lists know can be read aloud.
+        words = [_read_arabic().get(word) for word in name.split()]
+        return " ".join(word for word in words if word) if all(words) else None
     latin = anyascii(name).title()
     return latin if latin != name else None
 
@@ -155,6 +164,18 @@ def _known_words(key: str) -> Mapping[str, str]:
                 for latin, native in zip(words.latin, words.native, strict=True):
                     for spelling in (latin.lower(), *spellings().get(latin.lower(), ())):
                         known.setdefault(spelling, native)
+    return known
+
+
+@cache
+def _read_arabic() -> Mapping[str, str]:
+    (arabic,) = (culture for culture in cultures() if culture.key == "arabic")
+    known = {"بن": "bin", "عبد": "Abdul", "ابو": "Abu", "أبو": "Abu", "الله": "Allah", "ال": "Al"}
+    for name in ("families", "given", "middles"):
+        words = arabic.words[name]
+        for native, latin in zip(words.native, words.latin, strict=True):
+            known.setdefault(native, latin)
+            known.setdefault(native.replace("أ", "ا").replace("إ", "ا"), latin)
     return known
 
 

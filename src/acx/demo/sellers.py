@@ -290,10 +290,13 @@ def mailboxes(
     pieces = dict(names)
     pieces["initial"] = _plain(names["given"].ascii.str.slice(0, 1))
     years = random.integers(60, 108, count) % 100
-    short = np.where(random.random(count) < 0.5, years, random.integers(1, 1000, count))
-    pieces["digits"] = _plain(pl.Series(short.astype(str).tolist()))
+    digits = np.where(random.random(count) < 0.35, years, random.integers(1, 10_000, count))
+    pieces["digits"] = _plain(pl.Series(digits.astype(str).tolist()))
     pieces["digits6"] = _plain(pl.Series(identifiers.patterned("######", count, random)))
     local = _filled(culture.templates["local_parts"], "ascii", pieces, random)
+    # Mailboxes without a number went long ago: few have one, and no two the same.
+    crowded = ~local.str.contains(r"\d") & _chance(0.96, count, random)
+    local = _where(crowded, local + pieces["digits"].ascii, local)
     providers = culture.words["providers"].draw(count, random).latin
     return local + "@" + identifiers.mail_domains(providers, domains)
 
@@ -345,7 +348,7 @@ def _block(
     brand = _where(person, owner["family"].ascii, firm.ascii)
     personal = mailboxes(culture, owner, random, domains)
     roles = pl.Series(random.choice(["info", "sales", "service", "shop", "admin"], count).tolist())
-    numbered = pl.Series(identifiers.patterned("###", count, random))
+    numbered = pl.Series(identifiers.patterned("#####", count, random))
     site = (firm.ascii + numbered + ".example").rename("site")
     own_domain = _chance(0.3, count, random) & ~person
     shared = hubs(culture, domains)
