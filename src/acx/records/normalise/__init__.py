@@ -2,8 +2,8 @@
 
 Written down in `docs/reference/normalisation.md` and never changed once a log is in use.
 `normalise` gives the one writing that is compared and digested, `normalise_all` every other one it
-may have been reported under; `mailbox`, `registered_domain`, `latinise` and `skeleton` are looser evidence
-for matching, which may get better with time.
+may have been reported under; `mailbox`, `registered_domain`, `latinise` and `skeleton` are looser
+evidence for matching, which may get better with time.
 """
 
 from acx.records.normalise.column import map_unique, normalise_column

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 import polars as pl
 
 from acx.records.files.cells import as_lists
+from acx.records.normalise import country
+from acx.records.normalise.common_shapes import COMMON_SHAPES
 from acx.records.normalise.errors import NotNormalisable
+from acx.records.normalise.phone_plans import phone
 from acx.records.normalise.rules import COUNTRY_FIELDS, normalise
-
-_NO_COUNTRIES: Final = pl.Series([[]], dtype=pl.List(pl.String))
 
 
 def normalise_column(
@@ -37,27 +37,70 @@ def normalise_column(
         row = np.repeat(np.arange(len(values)), length)
         flat = values.filter(pl.Series(length > 0)).explode()
         of_element = None if countries is None else countries.gather(row)
-        normalised = normalise_column(field, flat, of_element, default_country)
-        return as_lists(normalised, length)
-    if countries is None or field not in COUNTRY_FIELDS:
-        return map_unique(values, lambda value: _or_none(field, value, (), default_country))
-    unique = pl.DataFrame({"value": values, "countries": countries}).with_row_index("row")
-    first = unique.group_by("value", "countries", maintain_order=True).agg("row")
-    written = [
-        None if value is None else _or_none(field, value, own or (), default_country)
-        for value, own in first.select("value", "countries").iter_rows()
-    ]
-    spread = first.with_columns(pl.Series("written", written, dtype=pl.String)).explode("row")
-    return spread.sort("row")["written"].alias(values.name)
+        return as_lists(normalise_column(field, flat, of_element, default_country), length)
+    if field not in COUNTRY_FIELDS:
+        countries, default_country = None, ""
+    known = _known(field, values, countries, default_country)
+    unknown = (known.is_null() & values.is_not_null()).arg_true()
+    if len(unknown) == 0:
+        return known
+    rest = None if countries is None else countries.gather(unknown)
+    written = _by_rule(field, values.gather(unknown), rest, default_country)
+    return known.scatter(unknown, written)
 
 
 def map_unique(values: pl.Series, function: Callable[[str], str | None]) -> pl.Series:
     """Apply a function of one value to a column, once to each distinct value."""
     distinct = values.drop_nulls().unique()
-    results = pl.Series([function(value) for value in distinct.to_list()], dtype=pl.String)
     if len(distinct) == 0:
         return values.cast(pl.String)
+    results = pl.Series([function(value) for value in distinct.to_list()], dtype=pl.String)
     return values.replace_strict(distinct, results, default=None, return_dtype=pl.String)
+
+
+def _known(
+    field: str, values: pl.Series, countries: pl.Series | None, default_country: str
+) -> pl.Series:
+    if field == "phone":
+        home, alone = _homes(len(values), countries, default_country)
+        return phone(values, home, alone).alias(values.name)
+    if field in COMMON_SHAPES:
+        return COMMON_SHAPES[field](values).alias(values.name)
+    return _repeated(None, len(values)).alias(values.name)
+
+
+def _homes(
+    rows: int, countries: pl.Series | None, default_country: str
+) -> tuple[pl.Series, pl.Series]:
+    """Where each row's numbers are at home, and whether that is the only country to try."""
+    default = country.code(default_country) or None
+    if countries is None:
+        return _repeated(default, rows), pl.repeat(value=True, n=rows, dtype=pl.Boolean, eager=True)
+    first = map_unique(countries.list.first(), lambda name: country.code(name) or None)
+    one = (countries.list.len() == 1) & first.is_not_null()
+    none = countries.list.len().fill_null(0) == 0
+    home = first.zip_with(~none, _repeated(default, rows))
+    only = one & (home == default).fill_null(value=False) if default else one
+    return home, (only | none).fill_null(value=False)
+
+
+def _repeated(value: str | None, rows: int) -> pl.Series:
+    return pl.Series([value], dtype=pl.String).new_from_index(0, rows)
+
+
+def _by_rule(
+    field: str, values: pl.Series, countries: pl.Series | None, default_country: str
+) -> pl.Series:
+    if countries is None:
+        return map_unique(values, lambda value: _or_none(field, value, (), default_country))
+    asked = pl.DataFrame({"value": values, "countries": countries}).with_row_index("row")
+    distinct = asked.group_by("value", "countries", maintain_order=True).agg("row")
+    written = [
+        _or_none(field, value, own or (), default_country)
+        for value, own in distinct.select("value", "countries").iter_rows()
+    ]
+    answers = distinct.select("row", pl.Series("written", written, dtype=pl.String)).explode("row")
+    return answers.sort("row")["written"]
 
 
 def _or_none(field: str, value: str, countries: Sequence[str], default_country: str) -> str | None:

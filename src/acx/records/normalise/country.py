@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
+from unicodedata import combining
+from unicodedata import normalize as normalise_form
 
 from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.text import plain
@@ -38,16 +39,26 @@ def normalise(value: str, field: str = FIELD) -> str:
     return found
 
 
+def from_code(value: str) -> str:
+    """The alpha-2 code that a code of two letters stands for, or nothing."""
+    letters = value.strip().upper()
+    return _codes().get(letters, "") if len(letters) == 2 else ""
+
+
 @lru_cache(maxsize=4096)
 def code(value: str) -> str:
     """The alpha-2 code of a country, or nothing where the value names none."""
-    upper = value.strip().upper()
-    if upper in _codes():
-        return _codes()[upper]
     try:
-        return _names().get(_name_key(plain(FIELD, value)), "")
+        text = plain(FIELD, value)
     except NotNormalisable:
         return ""
+    return _codes().get(text.upper()) or _names().get(_name_key(text), "")
+
+
+@cache
+def alpha_2_codes() -> frozenset[str]:
+    """Every code that `normalise` can give."""
+    return frozenset(row[0] for row in _table())
 
 
 @cache
@@ -64,14 +75,10 @@ def _codes() -> dict[str, str]:
 
 @cache
 def _names() -> dict[str, str]:
-    names = {_name_key(name): row[0] for row in _table() for name in row[2:]}
-    return names | {key.lower(): found for key, found in _codes().items()}
+    return {_name_key(name): row[0] for row in _table() for name in row[2:]}
 
 
 def _name_key(name: str) -> str:
-    letters = re.sub(
-        r"[^a-z]+",
-        " ",
-        unicodedata.normalize("NFD", name.casefold()).encode("ascii", "ignore").decode(),
-    )
-    return " ".join(word for word in letters.split() if word not in {"the", "and", "of"})
+    letters = "".join(c for c in normalise_form("NFD", name.casefold()) if not combining(c))
+    words = re.sub(r"[\W_]+", " ", letters).split()
+    return " ".join(word for word in words if word not in {"the", "and", "of"})

@@ -19,7 +19,9 @@ MAX_CHARACTERS: Final = 64
 _LABEL: Final = re.compile(r"^(?:tel|phone)?[:\s]*", re.IGNORECASE)
 
 
-def candidates(value: str, countries: Sequence[str] = (), default_country: str = "") -> list[str]:
+def candidates(
+    value: str, countries: Sequence[str] = (), default_country: str = ""
+) -> Iterator[str]:
     """Every number that the writing may stand for, the likeliest first.
 
     An international writing (`+…`, `00…`) is one number. A national one is tried in each country,
@@ -31,8 +33,8 @@ def candidates(value: str, countries: Sequence[str] = (), default_country: str =
         countries: the account's own.
         default_country: tried last, or empty.
 
-    Returns:
-        Numbers in E.164, without repetition.
+    Yields:
+        Numbers in E.164.
 
     Raises:
         NotNormalisable: it is a number nowhere that was asked.
@@ -42,10 +44,11 @@ def candidates(value: str, countries: Sequence[str] = (), default_country: str =
     text = _LABEL.sub("", ascii_digits(plain(FIELD, value)))
     if len(text) > MAX_CHARACTERS:
         raise NotNormalisable(FIELD, f"longer than {MAX_CHARACTERS} characters")
-    found = list(dict.fromkeys(_readings(text, [*countries, default_country])))
+    found = ""
+    for found in _readings(text, [*countries, default_country]):
+        yield found
     if not found:
         raise NotNormalisable(FIELD, _reason(text, countries, default_country))
-    return found
 
 
 def _readings(text: str, countries: Sequence[str]) -> Iterator[str]:
@@ -55,7 +58,7 @@ def _readings(text: str, countries: Sequence[str]) -> Iterator[str]:
         if number and (_is_in_use(number) or _is_long_enough(number)):
             yield _e164(number)
             return
-    regions = [code for code in map(country.code, countries) if code]
+    regions = dict.fromkeys(code for code in map(country.code, countries) if code)
     numbers = [number for region in regions if (number := _parse(text, region))]
     yield from (_e164(number) for number in numbers if _is_in_use(number))
     yield from (_e164(number) for number in numbers if _is_long_enough(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -31,7 +31,7 @@ COUNTRY_FIELDS: Final = ("phone", "tax_id", "registration_no", "contact", "handl
 
 _DIGEST: Final = re.compile(r"h1:[0-9a-f]{64}")
 
-_Candidates = Callable[[str, Sequence[str], str], Sequence[str]]
+_Candidates = Callable[[str, Sequence[str], str], Iterable[str]]
 
 
 def is_digest(value: str) -> bool:
@@ -60,7 +60,7 @@ def normalise(
 
     Source: docs/reference/normalisation.md.
     """
-    return normalise_all(field, value, countries, default_country)[0]
+    return next(_writings(field, value, countries, default_country))
 
 
 def normalise_all(
@@ -80,14 +80,22 @@ def normalise_all(
     Raises:
         NotNormalisable: the value is not of the field's kind.
     """
+    return tuple(dict.fromkeys(_writings(field, value, countries, default_country)))
+
+
+def _writings(
+    field: str, value: str, countries: Sequence[str], default_country: str
+) -> Iterator[str]:
     if is_digest(value):
-        return (value,)
+        yield value
+        return
     if field in DIGESTED_FIELDS and value.strip().startswith("h1:"):
         raise NotNormalisable(field, "starts as a digest, but h1: is not followed by 64 hex digits")
     rule = _RULES.get(field)
     if rule is None:
         raise NotNormalisable(field, "no field that has a normalised writing")
-    return tuple(within_limit(field, text) for text in rule(value, countries, default_country))
+    for text in rule(value, countries, default_country):
+        yield within_limit(field, text)
 
 
 def _only(rule: Callable[[str], str]) -> _Candidates:
