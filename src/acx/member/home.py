@@ -36,6 +36,7 @@ from acx.member.seed import Seed
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve, write_config
 from acx.member.sync import Progress, Synced, sync
 from acx.member.vault import sync_directory, write_secret_file
+from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
 from acx.member.wallet import Contribution, Message, Wallet
 from acx.records.account import Account
 from acx.records.event import canonical
@@ -105,6 +106,13 @@ class OwnReport(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     standing: str
     disputes: tuple[str, ...]
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification found: one's own copy, and another's word if it was asked for."""
+
+    verified: Verified
+    compared: Compared | None
 
 
 class Member:
@@ -273,6 +281,32 @@ class Member:
             threads=self.settings.threads,
             progress=progress,
         )
+
+    def verify(self, *, against: str = "", progress: Progress | None = None) -> Checked:
+        """Recompute the replica from the ground up, and hold the exchange's word against it.
+
+        Args:
+            against: URL of an exchange, or file with a checkpoint of a fellow member's; nothing is
+                asked over the network without it.
+            progress: told how many entries are done.
+
+        Raises:
+            InconsistentLog: the log contradicts itself; what proves it is kept.
+        """
+        with self.replica() as replica, replica.keeping_evidence():
+            verified = verify_replica(replica, threads=self.settings.threads, progress=progress)
+            if not against:
+                return Checked(verified=verified, compared=None)
+            if not against.startswith(("http://", "https://")):
+                return Checked(verified=verified, compared=compare(replica, _read_note(against)))
+            client = ExchangeClient(
+                against, timeout=self.settings.timeout, proxy=self.settings.proxy
+            )
+            try:
+                compared = compare(replica, client.checkpoint(), PublicFiles(client))
+            finally:
+                client.close()
+            return Checked(verified=verified, compared=compared)
 
     # -- reporting ------------------------------------------------------------------------------
 
@@ -514,6 +548,13 @@ def _write_config(home: Path, invite: Invite, url: str, role: str) -> None:
     write_secret_file(draft, text.encode())
     draft.rename(home / CONFIG_FILE)
     sync_directory(home)
+
+
+def _read_note(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: {error}; it should hold a checkpoint") from None
 
 
 def _passphrase(settings: Settings) -> bytes | None:

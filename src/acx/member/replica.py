@@ -324,13 +324,19 @@ class Replica:
                 raise ReplicaError(
                     f"another acx is writing to {self.directory}; wait for it, or stop it"
                 ) from None
-            with self._explained():
+            with self._explained(), self.keeping_evidence():
                 yield Writer(self, receipts)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def keeping_evidence(self) -> Iterator[None]:
+        """Within it, what proves that a log contradicts itself is kept in `evidence`."""
+        try:
+            yield
         except InconsistentLog as error:
             _keep_evidence(self.directory / EVIDENCE_DIRECTORY, error)
             raise
-        finally:
-            os.close(descriptor)
 
     # -- rows -----------------------------------------------------------------------------------
 

@@ -1,0 +1,212 @@
+"""Check a log again: one's own copy from the ground up, and the exchange's word against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from typing import Final
+
+import msgspec
+
+from acx.log.checkpoint import Checkpoint, open_checkpoint
+from acx.log.entry import entry_of
+from acx.log.errors import EntryMismatch, Forked, MissingFile
+from acx.log.fsck import Report as FileReport
+from acx.log.fsck import fsck
+from acx.log.merkle import EMPTY_ROOT, Frontier, hash_leaf, verify_consistency
+from acx.log.note import Verifier
+from acx.log.tiles import TileReader, consistency_path
+from acx.member.client import ExchangeClient
+from acx.member.errors import Refused, ReplicaError, Withheld
+from acx.member.replica import Replica, StoredEntry
+from acx.records.event import parse_event, verify_event
+from acx.records.state import Entry, Reports
+
+BATCH: Final = 4096
+"""Entries that are in memory at a time."""
+CHUNK: Final = 64
+"""Entries that a thread recomputes at a time."""
+NOT_FOUND: Final = 404
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found to hold.
+
+    Attributes:
+        origin: the log.
+        size: entries.
+        root: root hash of the tree over them, hex.
+        opened: events recomputed from their secrets, their signatures checked.
+        gone: entries without a body, each listed by an erasure or expiry.
+        reports: reports whose views follow from the events.
+    """
+
+    origin: str
+    size: int
+    root: str
+    opened: int
+    gone: int
+    reports: int
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Two signed heads of one log that agree.
+
+    Attributes:
+        size: entries of ours.
+        other_size: entries of the other.
+    """
+
+    size: int
+    other_size: int
+
+
+def verify_replica(
+    replica: Replica, *, threads: int = 0, progress: Callable[[int, int], object] | None = None
+) -> Verified:
+    """Recompute everything a replica holds, trusting only the keys of the invite.
+
+    Steps: (1) the checkpoint is the log's; (2) each entry commits to its event, which its key
+    signed; (3) all entries lead to the checkpoint's root; (4) what has no body is gone by the log's
+    own word; (5) the views of all reports follow from the events.
+
+    Raises:
+        InconsistentLog: the log does not hold what was signed.
+        ReplicaError: there is nothing to verify, or the replica itself is damaged.
+    """
+    with replica.snapshot():
+        checkpoint = replica.checkpoint
+        if checkpoint is None:
+            raise ReplicaError(f"{replica.directory} was never synced; run `acx sync` first")
+        trust = replica.trust
+        # (1)
+        open_checkpoint(checkpoint.note, Verifier.parse(trust.log_key))
+        frontier, reports, gone = Frontier(), Reports(trust.operators), list[int]()
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor:
+            entries = replica.entries()
+            while batch := list(islice(entries, BATCH)):
+                # (2)
+                chunks = [batch[at : at + CHUNK] for at in range(0, len(batch), CHUNK)]
+                opened = executor.map(lambda chunk: _open(chunk, trust.origin), chunks)
+                for stored, entry in chain.from_iterable(opened):
+                    frontier.append(hash_leaf(stored.entry))
+                    if entry is None:
+                        gone.append(stored.index)
+                    else:
+                        reports.apply(entry)
+                if progress is not None:
+                    progress(frontier.size, checkpoint.size)
+        # (3)
+        frontier.confirm(checkpoint)
+        # (4)
+        for index in gone:
+            if not reports.is_gone(index):
+                raise Withheld(f"withheld at index {index}", evidence=(checkpoint.note,))
+        # (5)
+        views = {view.id: view for view in reports}
+        kept = {view.id: view for view in replica.reports()}
+        if views != kept:
+            raise ReplicaError(
+                "the replica's reports do not follow from its entries; delete"
+                f" {replica.directory} and sync again"
+            )
+    return Verified(
+        origin=trust.origin,
+        size=checkpoint.size,
+        root=checkpoint.root.hex(),
+        opened=checkpoint.size - len(gone),
+        gone=len(gone),
+        reports=len(kept),
+    )
+
+
+def compare(replica: Replica, note: str, reader: TileReader | None = None) -> Compared:
+    """Hold another signed head, the exchange's or a fellow member's, against one's own copy.
+
+    Args:
+        replica: one's own copy.
+        note: the other checkpoint.
+        reader: the log's public files, by which a larger log is shown to contain ours.
+
+    Raises:
+        LogError: the note is no checkpoint of this log.
+        Forked: the two cannot both be true; the message says where the evidence is.
+        ReplicaError: the other is larger and there are no files to compare with.
+    """
+    other = open_checkpoint(note, Verifier.parse(replica.trust.log_key))
+    own = replica.checkpoint or Checkpoint(replica.trust.origin, 0, EMPTY_ROOT)
+    if other.size > own.size:
+        if reader is None:
+            raise ReplicaError(
+                f"the other checkpoint is of {other.size} entries and ours of {own.size};"
+                " run `acx sync` first"
+            )
+        verify_consistency(own, other, consistency_path(reader, own.size, other.size))
+        return Compared(size=own.size, other_size=other.size)
+    frontier = Frontier()
+    for stored in replica.entries():
+        if stored.index >= other.size:
+            break
+        frontier.append(hash_leaf(stored.entry))
+    if frontier.root() != other.root:
+        raise Forked(
+            f"another log of {other.size} entries was signed than the one in this replica; tell the"
+            " operator and the other members",
+            evidence=(own.note, other.note),
+        )
+    return Compared(size=own.size, other_size=other.size)
+
+
+def verify_public(reader: TileReader, log_key: str) -> FileReport:
+    """Check a log's public files as anybody can, with nothing but its key.
+
+    Raises:
+        LogError: there is no checkpoint by that key.
+        RootMismatch: a file is not what was signed.
+    """
+    report = fsck(reader, Verifier.parse(log_key))
+    if not report.sound:
+        first = report.problems[0]
+        raise EntryMismatch(
+            f"{len(report.problems)} files are not what was signed, first {first.path}:"
+            f" {first.reason}",
+            evidence=(report.checkpoint.note,),
+        )
+    return report
+
+
+class PublicFiles:
+    """The log's public files, over HTTP."""
+
+    def __init__(self, client: ExchangeClient) -> None:
+        """`client` needs no token."""
+        self._client = client
+
+    def read(self, path: str) -> bytes:
+        """A file.
+
+        Raises:
+            MissingFile: it is not there.
+        """
+        try:
+            return self._client.public_file(path)
+        except Refused as refusal:
+            if refusal.status == NOT_FOUND:
+                raise MissingFile(f"{self._client.url} has no {path}") from None
+            raise
+
+
+def _open(batch: Iterable[StoredEntry], origin: str) -> list[tuple[StoredEntry, Entry | None]]:
+    opened: list[tuple[StoredEntry, Entry | None]] = []
+    for stored in batch:
+        if not stored.event:
+            opened.append((stored, None))
+            continue
+        if entry_of(stored.k, stored.at, stored.event) != stored.entry:
+            raise EntryMismatch(f"entry {stored.index} commits to another event than is kept")
+        event = parse_event(stored.event)
+        verify_event(event, origin)
+        opened.append((stored, Entry(stored.index, event)))
+    return opened
