@@ -185,10 +185,10 @@ def test_higher_levels_are_checked_too() -> None:
     log = WholeLog()
     entries = events(65_536 + 300)
     log.append(*entries)
-    assert check(log, log.files).sound
     for path in ("tile/1/000", "tile/2/000.p/1", "tile/1/001.p/1"):
         files = Files(log.files)
         files[path] = flip_last_bit(files[path])
+        # Without keys, it opens no event and is done sooner.
         assert bad_paths(fsck(files, log.signer.verifier)) == [path]
 
 

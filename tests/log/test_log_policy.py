@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,8 @@ CHECKPOINT = Checkpoint(LOG.name, 7, bytes(range(32)))
 NOTE = sign_checkpoint(CHECKPOINT, LOG)
 NOW = 1_760_000_000
 COSIGNERS = {
-    name: Cosigner.generate(f"witness.example/{name}")
+    # Those of group Y have ML-DSA-44 keys.
+    name: Cosigner.generate(f"witness.example/{name}", 0x04 if name[0] == "X" else 0x06)
     for name in ("X1", "X2", "X3", "Y1", "Y2", "Y3")
 }
 WITNESSES = "".join(f"witness {name} {key.verifier.vkey}\n" for name, key in COSIGNERS.items())
@@ -46,21 +48,54 @@ def cosigned(*names: str) -> str:
     return add_signatures(NOTE, [COSIGNERS[n].cosign(CHECKPOINT.text, NOW) for n in names])
 
 
-def test_a_cosignature_says_who_saw_the_checkpoint_and_when() -> None:
-    line = COSIGNERS["X1"].cosign(CHECKPOINT.text, NOW)
-    assert COSIGNERS["X1"].verifier.verifies(CHECKPOINT.text, line.value)
+BOTH_KINDS = pytest.mark.parametrize(("name", "other"), [("X1", "X2"), ("Y1", "Y2")])
+
+
+@BOTH_KINDS
+def test_a_cosignature_says_who_saw_the_checkpoint_and_when(name: str, other: str) -> None:
+    line = COSIGNERS[name].cosign(CHECKPOINT.text, NOW)
+    assert line.name == f"witness.example/{name}"
     assert cosigned_at(line) == NOW
-    assert len(line.key_id + line.value) == 76
+    assert COSIGNERS[name].verifier.verifies(CHECKPOINT.text, line.value)
+    assert not COSIGNERS[other].verifier.verifies(CHECKPOINT.text, line.value)
 
 
-def test_a_cosignature_is_of_one_text_one_time_and_one_key() -> None:
-    line = COSIGNERS["X1"].cosign(CHECKPOINT.text, NOW)
-    key = COSIGNERS["X1"].verifier
-    assert not key.verifies(CHECKPOINT.text + "extension\n", line.value)
-    assert not key.verifies(CHECKPOINT.text, (NOW + 1).to_bytes(8, "big") + line.value[8:])
-    assert not key.verifies(CHECKPOINT.text, line.value[8:])
-    assert not key.verifies(CHECKPOINT.text, line.value + b"\x00")
-    assert not COSIGNERS["X2"].verifier.verifies(CHECKPOINT.text, line.value)
+@BOTH_KINDS
+def test_a_cosignature_is_of_one_head_and_one_time(name: str, other: str) -> None:
+    key, value = COSIGNERS[name].verifier, COSIGNERS[name].cosign(CHECKPOINT.text, NOW).value
+    assert not key.verifies(replace(CHECKPOINT, size=8).text, value)
+    assert not key.verifies(replace(CHECKPOINT, origin="example.com/log2").text, value)
+    assert not key.verifies(replace(CHECKPOINT, root=bytes(32)).text, value)
+    assert not key.verifies(CHECKPOINT.text, (NOW + 1).to_bytes(8, "big") + value[8:])
+    assert not key.verifies(CHECKPOINT.text, b"\xff" * 8 + value[8:])
+    assert not key.verifies(CHECKPOINT.text, value[8:])
+    assert not key.verifies(CHECKPOINT.text, value + b"\x00")
+    assert not key.verifies(CHECKPOINT.text, b"")
+    assert not key.verifies("no checkpoint\n", value)
+
+
+def test_extension_lines_are_signed_by_ed25519_witnesses_alone() -> None:
+    extended = CHECKPOINT.text + "extension\n"
+    for name, signed in (("X1", True), ("Y1", False)):
+        value = COSIGNERS[name].cosign(CHECKPOINT.text, NOW).value
+        assert COSIGNERS[name].verifier.verifies(extended, value) is not signed
+
+
+def test_cosignatures_have_the_lengths_the_standard_says() -> None:
+    lengths = {name: len(key.cosign(CHECKPOINT.text, NOW).value) for name, key in COSIGNERS.items()}
+    assert (lengths["X1"], lengths["Y1"]) == (8 + 64, 8 + 2420)
+
+
+def test_an_mldsa_witness_signs_its_name_so_that_a_namesake_cannot_take_it_over() -> None:
+    key = COSIGNERS["Y1"]
+    renamed = replace(key.verifier, name="witness.example/other")
+    assert not renamed.verifies(CHECKPOINT.text, key.cosign(CHECKPOINT.text, NOW).value)
+
+
+def test_a_witness_cosigns_only_checkpoints_whose_names_fit() -> None:
+    for text in ("no checkpoint\n", replace(CHECKPOINT, origin="x" * 256).text):
+        with pytest.raises(MalformedNote):
+            COSIGNERS["Y1"].cosign(text, NOW)
 
 
 def test_a_logs_signature_is_no_cosignature_nor_the_other_way_round() -> None:
@@ -76,18 +111,23 @@ def test_a_cosignature_has_a_time_that_fits(time: int) -> None:
         COSIGNERS["X1"].cosign(CHECKPOINT.text, time)
 
 
-def test_witness_keys_survive_their_text_form() -> None:
-    key = COSIGNERS["X1"]
+@BOTH_KINDS
+def test_witness_keys_survive_their_text_form(name: str, other: str) -> None:
+    key = COSIGNERS[name]
     assert WitnessKey.parse(key.verifier.vkey) == key.verifier
     assert Cosigner.parse(key.secret).verifier == key.verifier
-    for parse, line in [
-        (Verifier.parse, key.verifier.vkey),
-        (Signer.parse, key.secret),
-        (WitnessKey.parse, LOG.verifier.vkey),
-        (Cosigner.parse, LOG.secret),
-    ]:
+
+
+def test_a_key_of_one_purpose_is_none_of_another() -> None:
+    for name in ("X1", "Y1"):
         with pytest.raises(MalformedKey, match="signature type"):
-            parse(line)
+            Verifier.parse(COSIGNERS[name].verifier.vkey)
+        with pytest.raises(MalformedKey, match="signature type"):
+            Signer.parse(COSIGNERS[name].secret)
+    with pytest.raises(MalformedKey, match="0x04 or 0x06"):
+        WitnessKey.parse(LOG.verifier.vkey)
+    with pytest.raises(MalformedKey, match="signature type"):
+        Cosigner.parse(LOG.secret)
 
 
 ALL_SUBSETS = [names for count in range(7) for names in itertools.combinations(COSIGNERS, count)]
@@ -151,7 +191,7 @@ def test_reads_urls_comments_tabs_and_names_of_any_script() -> None:
 
 
 X1, X2 = (COSIGNERS[n].verifier.vkey for n in ("X1", "X2"))
-RENAMED = WitnessKey("another.example/name", COSIGNERS["X1"].verifier.public).vkey
+RENAMED = replace(COSIGNERS["X1"].verifier, name="another.example/name").vkey
 
 
 @pytest.mark.parametrize(

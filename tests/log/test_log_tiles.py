@@ -85,12 +85,7 @@ def test_an_empty_tree_has_no_tiles() -> None:
     assert root_from_tiles(Files(), 0) == EMPTY_ROOT
 
 
-grown_sizes = st.integers(0, 700) | st.sampled_from(SIZES)
-
-
-@settings(max_examples=40)
-@given(st.lists(grown_sizes, min_size=2, max_size=4).map(sorted))
-def test_growing_in_batches_writes_the_same_tiles_as_growing_at_once(steps: list[int]) -> None:
+def grow_and_compare(steps: list[int]) -> None:
     files, old = Files(), 0
     for size in steps:
         growth = grow(files, old, LEAVES[old:size])
@@ -102,6 +97,21 @@ def test_growing_in_batches_writes_the_same_tiles_as_growing_at_once(steps: list
     assert {path: files[path] for path in at_once} == at_once
     for size in steps:
         assert {tile.path for tile in tiles(size)} <= set(files)
+
+
+@given(st.lists(st.integers(0, 900), min_size=2, max_size=4).map(sorted))
+def test_growing_in_batches_writes_the_same_tiles_as_growing_at_once(steps: list[int]) -> None:
+    grow_and_compare(steps)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[65_535, 65_536, 65_537, 70_000], [1, 65_537], [300, 65_536, 70_000]],
+)
+def test_growing_past_a_full_level_writes_the_same_tiles_as_growing_at_once(
+    steps: list[int],
+) -> None:
+    grow_and_compare(steps)
 
 
 def test_growing_by_one_at_a_time_writes_every_partial_tile() -> None:
@@ -132,11 +142,12 @@ def test_entries_and_bundles_are_written_again_from_the_file_that_was_partial(
 
 @pytest.mark.parametrize("size", SIZES[1:])
 def test_inclusion_paths_from_tiles_are_those_the_rfc_defines(full: Files, size: int) -> None:
+    root = definitions.mth(ENTRIES[:size])
     for index in {0, size // 3, size // 2, size - size // 5 - 1, size - 1}:
         path = inclusion_path(full, index, size)
         if size <= 1000:
             assert path == definitions.path(index, ENTRIES[:size])
-        head = Checkpoint("log.example", size, definitions.mth(ENTRIES[:size]))
+        head = Checkpoint("log.example", size, root)
         verify_inclusion(LEAVES[index], index, path, head)
 
 

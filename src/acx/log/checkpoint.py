@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from acx.log.encoding import format_base64, parse_decimal, parse_hash
 from acx.log.errors import MalformedNote, UntrustedNote
-from acx.log.note import Note, NoteSigner, NoteVerifier, open_note, parse_note, sign_note
+from acx.log.note import NoteSigner, NoteVerifier, open_note, parse_note, sign_note
 
 _MAX_SHOWN: Final = 80
 
@@ -46,7 +46,7 @@ def sign_checkpoint(checkpoint: Checkpoint, *signers: NoteSigner) -> str:
     Raises:
         MalformedNote: the origin is empty, or holds a line break.
     """
-    _parse_text(checkpoint.text)
+    _parse_lines(checkpoint.text)
     return sign_note(checkpoint.text, *signers)
 
 
@@ -80,18 +80,26 @@ def read_checkpoint(note: str | bytes) -> Checkpoint:
     Raises:
         MalformedNote: no signed note, or not a checkpoint's.
     """
-    parsed: Note = parse_note(note)
-    origin, size, root, *extensions = _parse_text(parsed.text)
+    checkpoint = parse_checkpoint_text(parse_note(note).text)
+    return replace(checkpoint, note=note.decode() if isinstance(note, bytes) else note)
+
+
+def parse_checkpoint_text(text: str) -> Checkpoint:
+    """Read the text that log and witnesses sign.
+
+    Raises:
+        MalformedNote: it is not a checkpoint's.
+    """
+    origin, size, root, *extensions = _parse_lines(text)
     number, digest = parse_decimal(size), parse_hash(root)
     if number is None:
         raise MalformedNote(f"checkpoint: {size[:_MAX_SHOWN]!r} is no tree size")
     if digest is None:
         raise MalformedNote(f"checkpoint: {root[:_MAX_SHOWN]!r} is no root hash")
-    text = note.decode() if isinstance(note, bytes) else note
-    return Checkpoint(origin, number, digest, tuple(extensions), note=text)
+    return Checkpoint(origin, number, digest, tuple(extensions))
 
 
-def _parse_text(text: str) -> list[str]:
+def _parse_lines(text: str) -> list[str]:
     lines = text.split("\n")[:-1]
     if len(lines) < 3 or not all(lines):
         raise MalformedNote("a checkpoint's text is origin, size and root, a line each")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -26,6 +26,8 @@ from acx.log.errors import BadSignature, MalformedKey, MalformedNote, UntrustedN
 
 ED25519: Final = 0x01
 """Signature type of Ed25519 over the text itself."""
+ED25519_BYTES: Final = 32
+"""Length of an Ed25519 public key."""
 
 MAX_NOTE_BYTES: Final = 512 * 1024
 """Room for `MAX_SIGNATURES` of the largest kind in use (ML-DSA-44, 3.3 kB in base64)."""
@@ -36,7 +38,7 @@ _MARK: Final = "\N{EM DASH} "
 _PRIVATE: Final = "PRIVATE+KEY+"
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
-_ED25519_BYTES: Final = 32
+_SEED_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Verifier:
         Raises:
             MalformedKey: the line is none, or of another signature type.
         """
-        return cls(*parse_vkey(vkey, ED25519))
+        name, _, public = parse_vkey(vkey, {ED25519: ED25519_BYTES})
+        return cls(name, public)
 
     @property
     def vkey(self) -> str:
@@ -166,7 +169,8 @@ class Signer:
         Raises:
             MalformedKey: the line is none, or of another signature type. It never shows the line.
         """
-        return cls(*parse_secret(secret, ED25519))
+        name, _, key = parse_secret(secret, {ED25519: Ed25519PrivateKey.from_private_bytes})
+        return cls(name, key)
 
     @property
     def secret(self) -> str:
@@ -345,33 +349,60 @@ def format_vkey(name: str, type_: int, public: bytes) -> str:
     return _format_key(name, key_id(name, type_, public), type_, public)
 
 
-def format_secret(name: str, type_: int, key: Ed25519PrivateKey) -> str:
+class SecretKey(Protocol):
+    """A private key of `cryptography` that is made from a seed of 32 bytes."""
+
+    def private_bytes_raw(self) -> bytes:
+        """The seed."""
+
+    def public_key(self) -> PublicKey:
+        """The public half."""
+
+
+class PublicKey(Protocol):
+    """A public key of `cryptography`."""
+
+    def public_bytes_raw(self) -> bytes:
+        """The key in its standard's form."""
+
+
+K = TypeVar("K", bound=SecretKey)
+
+
+def format_secret(name: str, type_: int, key: SecretKey) -> str:
     """A secret key as the line of a key file."""
     identity = key_id(name, type_, key.public_key().public_bytes_raw())
     return _PRIVATE + _format_key(name, identity, type_, key.private_bytes_raw())
 
 
-def parse_vkey(vkey: str, type_: int) -> tuple[str, bytes]:
-    """Read a public key of 32 bytes from its line.
+def parse_vkey(vkey: str, lengths: Mapping[int, int]) -> tuple[str, int, bytes]:
+    """Read a public key from its line.
 
     Args:
         vkey: the line; spaces and newlines around it are forgiven.
-        type_: the signature type wanted here.
+        lengths: the signature types wanted here, and the length of their public keys.
 
     Returns:
-        Name and key.
+        Name, type and key.
 
     Raises:
         MalformedKey: the line is none, of another type, or its key id is not its key's.
     """
-    name, identity, public = _parse_key(vkey.strip(), type_, "verifier key")
+    name, identity, type_, public = _parse_key(vkey.strip(), lengths, "verifier key")
     if identity != key_id(name, type_, public):
         raise MalformedKey(f"the verifier key of {name} is damaged: its id is not its key's")
-    return name, public
+    return name, type_, public
 
 
-def parse_secret(secret: str, type_: int) -> tuple[str, Ed25519PrivateKey]:
+def parse_secret(secret: str, loaders: Mapping[int, Callable[[bytes], K]]) -> tuple[str, int, K]:
     """Read a secret key from the line of a key file.
+
+    Args:
+        secret: the line; spaces and newlines around it are forgiven.
+        loaders: the signature types wanted here, and what makes a key of a seed.
+
+    Returns:
+        Name, type and key.
 
     Raises:
         MalformedKey: as with `parse_vkey`; the message never shows the line.
@@ -379,11 +410,12 @@ def parse_secret(secret: str, type_: int) -> tuple[str, Ed25519PrivateKey]:
     line = secret.strip()
     if not line.startswith(_PRIVATE):
         raise MalformedKey(f"not a secret key: one starts with {_PRIVATE}")
-    name, identity, seed = _parse_key(line.removeprefix(_PRIVATE), type_, "secret key")
-    key = Ed25519PrivateKey.from_private_bytes(seed)
+    lengths = dict.fromkeys(loaders, _SEED_BYTES)
+    name, identity, type_, seed = _parse_key(line.removeprefix(_PRIVATE), lengths, "secret key")
+    key = loaders[type_](seed)
     if identity != key_id(name, type_, key.public_key().public_bytes_raw()):
         raise MalformedKey(f"the secret key of {name} is damaged: its id is not its key's")
-    return name, key
+    return name, type_, key
 
 
 def ed25519_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
@@ -399,19 +431,17 @@ def _format_key(name: str, identity: bytes, type_: int, material: bytes) -> str:
     return f"{check_key_name(name)}+{identity.hex()}+{format_base64(bytes([type_]) + material)}"
 
 
-def _parse_key(line: str, type_: int, what: str) -> tuple[str, bytes, bytes]:
+def _parse_key(line: str, lengths: Mapping[int, int], what: str) -> tuple[str, bytes, int, bytes]:
     # Base64 may hold plus signs too, so only the first two separate.
     name, _, rest = line.partition("+")
     identity, _, encoded = rest.partition("+")
     material = parse_base64(encoded)
     if not _KEY_ID.fullmatch(identity) or not material:
         raise MalformedKey(f"not a {what}: one reads NAME+KEYID+BASE64; copy the whole line again")
-    if material[0] != type_:
-        raise MalformedKey(
-            f"the {what} is of signature type {material[0]:#04x} where {type_:#04x} is wanted"
-        )
-    if len(material) != 1 + _ED25519_BYTES:
-        raise MalformedKey(
-            f"the {what} has {len(material) - 1} bytes where Ed25519 has {_ED25519_BYTES}"
-        )
-    return check_key_name(name), bytes.fromhex(identity), material[1:]
+    type_, key = material[0], material[1:]
+    if type_ not in lengths:
+        wanted = " or ".join(f"{known:#04x}" for known in lengths)
+        raise MalformedKey(f"the {what} is of signature type {type_:#04x} where {wanted} is wanted")
+    if len(key) != lengths[type_]:
+        raise MalformedKey(f"the {what} has {len(key)} bytes where {lengths[type_]} are due")
+    return check_key_name(name), bytes.fromhex(identity), type_, key
