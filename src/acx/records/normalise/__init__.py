@@ -10,7 +10,7 @@ from acx.records.normalise.column import map_unique, normalise_column
 from acx.records.normalise.confusables import skeleton
 from acx.records.normalise.email import mailbox
 from acx.records.normalise.errors import NotNormalisable
-from acx.records.normalise.keyed_digest import digest, digest_column
+from acx.records.normalise.keyed_digest import digest, digest_all, digest_column
 from acx.records.normalise.latin import latinise
 from acx.records.normalise.rules import NORMALISABLE_FIELDS, is_digest, normalise, normalise_all
 from acx.records.normalise.website import registered_domain
@@ -19,6 +19,7 @@ __all__ = [
     "NORMALISABLE_FIELDS",
     "NotNormalisable",
     "digest",
+    "digest_all",
     "digest_column",
     "is_digest",
     "latinise",

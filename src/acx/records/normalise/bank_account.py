@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from acx.records.normalise import country
 from acx.records.normalise.text import alphanumeric
 
 FIELD: Final = "bank_account"
 
-_LABELLED: Final = re.compile(r"(?:IBAN)+(?P<iban>[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})")
+_IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_LABELLED: Final = re.compile(rf"(?:IBAN)+({_IBAN.pattern})")
 
 
-def normalise(value: str) -> str:
-    """Letters and digits only, in upper case, without a leading «IBAN» before an IBAN.
+def candidates(
+    value: str, countries: Sequence[str] = (), default_country: str = ""
+) -> Iterator[str]:
+    """Letters and digits only, in upper case, without the word IBAN before an IBAN.
 
-    Whether an IBAN is valid changes nothing in its bytes: they depend on no register of banks.
+    These bytes rest on no register of banks: whether an IBAN is valid changes nothing in them. What
+    follows is how else the account may have been written: an IBAN by its inland number, an inland
+    number by the IBANs that it has in the account's countries.
+
+    Args:
+        value: as written.
+        countries: the account's own.
+        default_country: tried last, or empty.
 
     Raises:
         NotNormalisable: no letter or digit.
 
-    Source: ISO 13616; ISO 7064 (mod 97-10) for the check digits.
+    Source: ISO 13616 (IBAN), ISO 7064 (its check digits); the IBAN registry, by schwifty.
     """
     text = alphanumeric(FIELD, value)
     labelled = _LABELLED.fullmatch(text)
-    if labelled and has_iban_check_digits(labelled["iban"]):
-        return labelled["iban"]
-    return text
+    if labelled and has_iban_check_digits(labelled[1]):
+        text = labelled[1]
+    yield text
+    if has_iban_check_digits(text):
+        yield text[4:]
+        return
+    for issuer in filter(None, map(country.code, [*countries, default_country])):
+        yield from _iban_of(issuer, text)
 
 
 def has_iban_check_digits(text: str) -> bool:
-    """Whether the text is an IBAN as far as its check digits tell.
-
-    Args:
-        text: a normalised account.
+    """Whether a normalised account is an IBAN, as far as its form and check digits tell.
 
     Source: ISO 7064, mod 97-10.
     """
-    if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", text):
+    if not _IBAN.fullmatch(text):
         return False
     return int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
+
+
+def _iban_of(issuer: str, inland: str) -> Iterator[str]:
+    from schwifty import IBAN
+    from schwifty.exceptions import SchwiftyException
+
+    try:
+        yield str(IBAN.from_bban(issuer, inland))
+    except SchwiftyException:
+        # No IBANs in that country, or none of that form.
+        return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from acx.records.normalise import country
@@ -12,19 +13,36 @@ from acx.records.normalise.text import UNICODE_3_2, alphanumeric, plain
 FIELD: Final = "id_document"
 
 
-def normalise(value: str) -> str:
+def candidates(
+    value: str, countries: Sequence[str] = (), default_country: str = ""
+) -> Iterator[str]:
     """`kind:CC:NUMBER`, or `NUMBER` where the value names neither kind nor country.
+
+    What follows is how else the document may have been written: in the account's countries where
+    the value names none, and with less said about it.
+
+    Args:
+        value: as written; the country may be left out (`passport::…`).
+        countries: the account's own.
+        default_country: tried last, or empty.
 
     Raises:
         NotNormalisable: another form, a country that is none, or no number.
     """
     parts = plain(FIELD, value, UNICODE_3_2).split(":")
+    number = alphanumeric(FIELD, parts[-1])
     if len(parts) == 1:
-        return alphanumeric(FIELD, value)
+        yield number
+        return
     if len(parts) != 3:
         raise NotNormalisable(FIELD, "write kind:CC:number (passport:CN:…) or the number alone")
     kind = re.sub(r"[^a-z0-9]+", "_", parts[0].lower()).strip("_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
+    if not re.match("[a-z]", kind):
         raise NotNormalisable(FIELD, "the kind is a word such as passport, id_card, licence")
-    issuer = country.normalise(parts[1], field=FIELD) if parts[1].strip() else ""
-    return f"{kind}:{issuer}:{alphanumeric(FIELD, parts[2])}"
+    issuer = country.normalise(parts[1], FIELD) if parts[1].strip() else ""
+    yield f"{kind}:{issuer}:{number}"
+    if not issuer:
+        tried = filter(None, map(country.code, [*countries, default_country]))
+        yield from (f"{kind}:{code}:{number}" for code in tried)
+    yield f"{kind}::{number}"
+    yield number

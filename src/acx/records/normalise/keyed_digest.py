@@ -14,7 +14,7 @@ import polars as pl
 
 from acx.records.files.cells import as_lists
 from acx.records.normalise.column import normalise_column
-from acx.records.normalise.rules import is_digest, normalise
+from acx.records.normalise.rules import is_digest, normalise, normalise_all
 
 PREFIX: Final = "h1:"
 
@@ -44,6 +44,29 @@ def digest(
     Source: RFC 2104; docs/reference/normalisation.md.
     """
     return _of_normalised(field, normalise(field, value, countries, default_country), matching_key)
+
+
+def digest_all(
+    field: str,
+    value: str,
+    matching_key: bytes,
+    countries: Sequence[str] = (),
+    default_country: str = "",
+) -> tuple[str, ...]:
+    """The digest of every writing that a value may stand for, that of `digest` first.
+
+    Args:
+        field: a field of an account.
+        value: as a store wrote it.
+        matching_key: of the exchange.
+        countries: the account's countries.
+        default_country: tried after them.
+
+    Raises:
+        NotNormalisable: the value is not of the field's kind.
+    """
+    writings = normalise_all(field, value, countries, default_country)
+    return tuple(_of_normalised(field, writing, matching_key) for writing in writings)
 
 
 def digest_column(
