@@ -82,7 +82,12 @@ def read_accounts(
     """
     return read_table(
         source,
-        columns=account_columns(fields, require_id=require_id and "id" in fields),
+        columns=account_columns(
+            fields,
+            require_id=require_id and "id" in fields,
+            max_values=limits.values,
+            max_characters=limits.characters,
+        ),
         rejects=rejects,
         mapping=mapping,
         encoding=encoding,

@@ -56,7 +56,7 @@ def read_delimited(
     for block in read_blocks(opened, encoding, limits):
         joined = _joined(pending, block)
         if reader is None:
-            start = _Start.of(joined, opened.name, limits, header)
+            start = _Start.of(joined, opened.name, header, limits, final=False)
             if start is None:
                 pending = joined
                 continue
@@ -66,9 +66,8 @@ def read_delimited(
         if chunk is not None:
             yield chunk
     if reader is None:
-        start = _Start.of(_ended(pending), opened.name, limits, header)
-        if start is None:
-            raise Damaged(f"{opened.name}: has no header line; its first line must name columns")
+        start = _Start.of(_ended(pending), opened.name, header, limits, final=True)
+        assert start is not None  # noqa: S101 -- at the end of the file it is there or an error
         reader = _Reader(opened, start, header, rejects, limits)
         pending = start.rest
     if pending.data:
@@ -98,8 +97,14 @@ class _Start:
     rest: Block
 
     @classmethod
-    def of(cls, block: Block, name: str, limits: Limits, header: Header) -> _Start | None:
-        """The start, or None if the block ends within the header."""
+    def of(
+        cls, block: Block, name: str, header: Header, limits: Limits, *, final: bool
+    ) -> _Start | None:
+        """The start, or None if the block, unless it is the last, ends within the header.
+
+        Raises:
+            FileFormatError: there is no header, or none that can be read.
+        """
         data, line = block.data, block.line
         # Spreadsheets in some countries announce the delimiter in a line of its own.
         announced = re.match(rb"sep=(.)\r?\n", data)
@@ -109,14 +114,16 @@ class _Start:
         if blank:
             data, line = data[blank.end() :], line + blank[0].count(b"\n")
         if b"\n" not in data:
+            if final:
+                raise Damaged(f"{name}: has no header line; its first line must name columns")
             return None
         readings = []
         choices = (announced[1].decode("latin-1"),) if announced else DELIMITERS
         for delimiter in choices:
             record = _take(data, 0, ord(delimiter), limits.record_lines)
-            if record is None:
+            if record is None and not final:
                 return None
-            if record.cells:
+            if record is not None and record.cells:
                 readings.append((delimiter, record))
         if not readings:
             raise Damaged(f"{name}: the quotes of the header line do not pair; mend that line")
@@ -174,10 +181,10 @@ class _Reader:
         # A carriage return elsewhere than before a line feed: polars might see a line end in it.
         if data.count(b"\r") != data.count(b"\r\n"):
             return None
+        if final and not (len(ends) and ends[-1] + 1 == len(data)):
+            return None
         if not len(ends):
             return _Records.none() if len(feeds) < self._limits.record_lines else None
-        if final and ends[-1] + 1 < len(data):
-            return None
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
         first = np.searchsorted(feeds, starts)
         over = np.searchsorted(feeds, ends) - first + 1
@@ -195,7 +202,9 @@ class _Reader:
         lines = block.line + first
         for place in np.flatnonzero(wrong).tolist():
             raw = data[starts[place] : ends[place]]
-            self._reject(int(lines[place]), "", self._miscounted(int(cells[place])), raw)
+            line = int(lines[place])
+            reason = block.damaged.get(line) or self._miscounted(int(cells[place]))
+            self._reject(line, reason, raw)
         good = ~(wrong | blank)
         clean = data[: ends[-1] + 1]
         if not good.all():
@@ -231,7 +240,7 @@ class _Reader:
                 over.append(spans)
                 place, line = record.end, line + spans
                 continue
-            self._reject(line, "", problem, data[place : first_end - 1])
+            self._reject(line, block.damaged.get(line, problem), data[place : first_end - 1])
             place, line = first_end, line + 1
         return _Records(b"".join(clean), np.array(lines, int), np.array(over, int), place)
 
@@ -247,7 +256,7 @@ class _Reader:
                 hit = np.flatnonzero(kept & (lines <= number) & (number < last))
                 for place in hit.tolist():
                     row = dict(zip(self._names, frame.row(place), strict=False))
-                    self._reject(int(lines[place]), "", reason, row)
+                    self._reject(int(lines[place]), reason, row)
                 kept[hit] = False
             frame, lines = frame.filter(pl.Series(kept)), lines[kept]
         if not len(lines):
@@ -276,9 +285,9 @@ class _Reader:
             "put quotes round a cell that holds the separator"
         )
 
-    def _reject(self, line: int, field: str, reason: str, row: object) -> None:
+    def _reject(self, line: int, reason: str, row: object) -> None:
         text = row.decode(errors="replace") if isinstance(row, bytes) else row
-        self._rejects.add(file=self._name, line=line, field=field, reason=reason, row=text)
+        self._rejects.add(file=self._name, line=line, field="", reason=reason, row=text)
 
 
 @dataclass(frozen=True, slots=True)

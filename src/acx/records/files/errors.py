@@ -66,18 +66,23 @@ class Unwritable(FileFormatError):
 _SHOWN_CHARACTERS = 60
 
 
-def shown(text: object) -> str:
+def shown(text: object, limit: int = _SHOWN_CHARACTERS) -> str:
     """A value as a message may show it: short, and without characters that act on a terminal.
 
     Files come from strangers: escape sequences, right-to-left and zero-width marks in them are
     shown as escapes, so that a message says what is there.
     """
     characters = str(text)
-    cut = characters[:_SHOWN_CHARACTERS]
+    cut = characters[:limit]
     visible = "".join(
         c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\u{ord(c):04x}" for c in cut
     )
-    return visible + ("…" if len(characters) > _SHOWN_CHARACTERS else "")
+    return visible + ("…" if len(characters) > limit else "")
+
+
+def shown_path(path: object) -> str:
+    """A path as a message may show it, so that it can be found again."""
+    return shown(path, limit=4096)
 
 
 def listed(names: Iterable[object], limit: int = 30) -> str:
@@ -89,5 +94,5 @@ def listed(names: Iterable[object], limit: int = 30) -> str:
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """` (did you mean NAME?)` if one of the known names is close, else nothing."""
-    close = process.extractOne(name.casefold(), known, score_cutoff=65)
+    close = process.extractOne(name, known, processor=str.casefold, score_cutoff=65)
     return f" (did you mean {shown(close[0])}?)" if close else ""

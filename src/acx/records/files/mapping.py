@@ -36,7 +36,7 @@ from typing import Any, Final, Self
 import polars as pl
 
 from acx.records.account import FIELDS
-from acx.records.files.errors import BadMapping, did_you_mean, listed, shown
+from acx.records.files.errors import BadMapping, did_you_mean, listed, shown, shown_path
 
 REPORT_FIELDS: Final = (
     "conduct",
@@ -113,7 +113,7 @@ class Mapping:
         Raises:
             BadMapping: it cannot be read, or says something impossible.
         """
-        name = shown(path)
+        name = shown_path(path)
         try:
             with Path(path).open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)

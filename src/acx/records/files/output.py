@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from acx.records.files.errors import Unwritable, shown
+from acx.records.files.errors import Unwritable, shown_path
 
 STDOUT = "-"
 
@@ -38,7 +38,7 @@ class AtomicFile:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._shown = "standard output" if str(path) == STDOUT else shown(path)
+        self._shown = "standard output" if str(path) == STDOUT else shown_path(path)
         self._through = str(path) == STDOUT or _is_special(Path(path))
         # A link is followed: what it points to is replaced, not the link.
         self._target = Path(path) if self._through else Path(os.path.realpath(path))

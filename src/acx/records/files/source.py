@@ -29,7 +29,7 @@ from acx.records.files.errors import (
     UnknownFormat,
     Unreadable,
     listed,
-    shown,
+    shown_path,
 )
 from acx.records.files.limits import Limits
 
@@ -104,7 +104,7 @@ def find(source: str | Path) -> tuple[list[str | Path], list[str]]:
     if text == STDIN:
         return [STDIN], []
     if "\0" in text:
-        raise SourceNotFound(f"{shown(text)}: a name cannot hold a NUL")
+        raise SourceNotFound(f"{shown_path(text)}: a name cannot hold a NUL")
     path = Path(text)
     try:
         if path.is_dir():
@@ -114,7 +114,7 @@ def find(source: str | Path) -> tuple[list[str | Path], list[str]]:
         if not path.exists():
             raise SourceNotFound(_missing(path))
     except OSError as error:
-        raise Unreadable(f"{shown(text)}: cannot read: {error.strerror}") from None
+        raise Unreadable(f"{shown_path(text)}: cannot read: {error.strerror}") from None
     return [path], []
 
 
@@ -129,7 +129,7 @@ def open_source(place: str | Path, limits: Limits) -> Iterator[Opened]:
     Raises:
         FileFormatError: it cannot be read, is empty, or is nothing acx reads.
     """
-    name = "standard input" if place == STDIN else shown(place)
+    name = "standard input" if place == STDIN else shown_path(place)
     with contextlib.ExitStack() as stack:
         try:
             raw = stack.enter_context(_raw(place, name))
@@ -155,7 +155,7 @@ def _in_folder(folder: Path) -> tuple[list[str | Path], list[str]]:
     if not files:
         found = f"; it holds {listed(left_out, 5)}" if left_out else ""
         raise SourceNotFound(
-            f"{shown(folder)}: no file in this folder ends in {', '.join(SUFFIXES)}{found}"
+            f"{shown_path(folder)}: no file in this folder ends in {', '.join(SUFFIXES)}{found}"
         )
     return files, left_out
 
@@ -168,14 +168,16 @@ def _matching(pattern: str) -> tuple[list[str | Path], list[str]]:
         if path.is_file()
     ]
     if not files:
-        raise SourceNotFound(f"{shown(pattern)}: no file matches this pattern")
+        raise SourceNotFound(f"{shown_path(pattern)}: no file matches this pattern")
     return files, []
 
 
 def _missing(path: Path) -> str:
     if not path.parent.is_dir():
-        return f"{shown(path)}: no such file: the folder {shown(path.parent)} does not exist"
-    return f"{shown(path)}: no such file"
+        return (
+            f"{shown_path(path)}: no such file: the folder {shown_path(path.parent)} does not exist"
+        )
+    return f"{shown_path(path)}: no such file"
 
 
 def _suffix(place: str | Path) -> str:

@@ -20,7 +20,7 @@ from acx.records.files.cells import JOINER, as_lists, is_blank, join, split
 from acx.records.files.chunks import Chunk, Header, Shape
 from acx.records.files.delimited import read_delimited
 from acx.records.files.duplicates import Seen
-from acx.records.files.errors import listed, shown
+from acx.records.files.errors import listed, shown, shown_path
 from acx.records.files.json_text import read_json, read_json_lines
 from acx.records.files.limits import LIMITS, Limits
 from acx.records.files.mapping import Mapping, Template, with_day
@@ -129,7 +129,7 @@ def read_table(
     )
     places, left_out = find(source)
     if left_out:
-        rejects.warn(f"{shown(source)}: files left out: {listed(left_out, 10)}")
+        rejects.warn(f"{shown_path(source)}: files left out: {listed(left_out, 10)}")
     frames = (frame for place in places for frame in reading.frames(place))
     return _batches(frames, batch_rows)
 

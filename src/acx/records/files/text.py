@@ -118,7 +118,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder | None:
     try:
         info = codecs.lookup(encoding)
         # Encodings that are none of text (base64, rot13, zip) are refused by decode itself.
-        b"".decode(encoding)
+        b"  ".decode(encoding, "ignore")
     except (LookupError, UnicodeError):
         raise WrongEncoding(
             f"--encoding {shown(encoding)}: no such text encoding; common ones are utf-8, "
@@ -214,8 +214,12 @@ def _checked(data: bytes, first_line: int, encoding: str | None) -> Block:
         reason = _damage(content, encoding)
         if reason:
             damaged[first_line + number] = reason
-            lines[number] = content.replace(b"\0", b"").decode(errors="replace").encode()
+            lines[number] = _replaced(content)
     return Block(b"\n".join(lines), first_line, damaged)
+
+
+def _replaced(line: bytes) -> bytes:
+    return line.decode(errors="replace").replace("\0", "\ufffd").encode()
 
 
 def _damage(line: bytes, encoding: str | None) -> str:

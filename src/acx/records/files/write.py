@@ -15,7 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from acx.records.files.cells import JOINER, guard, join
-from acx.records.files.errors import Unwritable, did_you_mean, shown
+from acx.records.files.errors import Unwritable, did_you_mean, shown, shown_path
 from acx.records.files.output import STDOUT, AtomicFile
 from acx.records.files.source import PACKED_SUFFIXES
 from acx.records.files.workbook_writer import WorkbookWriter
@@ -74,7 +74,7 @@ def _choose(path: str | Path, asked: str | None) -> tuple[str, str]:
     chosen = asked or told or ("jsonl" if str(path) == STDOUT else "")
     chosen = _ALIASES.get(chosen, chosen)
     if chosen not in FORMATS:
-        what = f"--format {shown(asked)}" if asked else shown(path)
+        what = f"--format {shown(asked)}" if asked else shown_path(path)
         raise Unwritable(
             f"{what}: no format acx writes{did_you_mean(chosen, FORMATS)}; "
             f"end the name in .{', .'.join(FORMATS)}"
