@@ -49,7 +49,8 @@ from acx.exchange.storage.ledger import condemned_left
 from acx.exchange.storage.schema import period_secrets
 from acx.log.note import Signer
 from acx.records.event import Act, IssuerKey, Terms, public_key_text, short_id
-from acx.records.invite import Invite, Operator as InviteOperator, format_invite
+from acx.records.invite import Invite, format_invite
+from acx.records.invite import Operator as InviteOperator
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 SETTLE_SECONDS: Final = 30.0

@@ -121,6 +121,7 @@ class Service(AbstractContextManager["Service"]):
 
     def close(self) -> None:
         """Finish the commit in hand and stop."""
+        self.live.close()
         self.sequencer.stop()
 
     @property
@@ -189,9 +190,15 @@ class Service(AbstractContextManager["Service"]):
         """Hand a checked event to the sequencer."""
         return self.sequencer.submit(event)
 
-    def entries(self, after: int, limit: int) -> EntriesPage:
-        """Entries after a place, and a checkpoint that covers them."""
-        checkpoint = self.published
+    def entries(self, after: int, limit: int, checkpoint: Checkpoint | None = None) -> EntriesPage:
+        """Entries after a place, and a checkpoint that covers them.
+
+        Args:
+            after: the last place that is known, -1 for none.
+            limit: at most so many.
+            checkpoint: show no more than it covers; by default, than what is published.
+        """
+        checkpoint = checkpoint or self.published
         with self._database.read() as connection:
             return EntriesPage(entries_page(connection, checkpoint, after, limit), checkpoint)
 

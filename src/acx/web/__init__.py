@@ -1,0 +1,1 @@
+"""The doors: each parses, authorises, calls a service, and renders."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection, Row, select, update
@@ -114,7 +114,7 @@ def set_status(connection: Connection, name: str, status: str) -> Member:
         target=public_name(row.id, row.role, row.member_key),
     )
     plan(connection, Planned("act", act))
-    return _member(row._replace(status=status))
+    return replace(_member(row), status=status)
 
 
 def public_name(member: str, role: str, member_key: str) -> str:

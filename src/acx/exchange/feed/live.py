@@ -22,7 +22,7 @@ WINDOW_BYTES: Final = 16 * 1024 * 1024
 """Rendered entries kept in memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Commit:
     """What one commit made visible, rendered once for everybody.
 
@@ -43,7 +43,11 @@ class Commit:
 
 
 class Live:
-    """The window, and the followers that wait for more. Fed by one thread, read in any."""
+    """The window, and the followers that wait for more. Fed by one thread, read in any.
+
+    Attributes:
+        closed: nothing more will come; followers leave.
+    """
 
     def __init__(self, size: int) -> None:
         """Begin at what is published.
@@ -51,6 +55,7 @@ class Live:
         Args:
             size: of the published checkpoint.
         """
+        self.closed = False
         self._size = size
         self._window: deque[Commit] = deque()
         self._bytes = 0
@@ -71,12 +76,12 @@ class Live:
             self._bytes += sum(map(len, entries))
             while self._bytes > WINDOW_BYTES and len(self._window) > 1:
                 self._bytes -= sum(map(len, self._window.popleft().entries))
-            waiting, self._waiting = self._waiting, set()
-        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
-        for loop, event in waiting:
-            loops.setdefault(loop, []).append(event)
-        for loop, events in loops.items():
-            loop.call_soon_threadsafe(_set_all, events)
+        self._wake()
+
+    def close(self) -> None:
+        """Send the followers away."""
+        self.closed = True
+        self._wake()
 
     def after(self, index: int) -> list[Commit] | None:
         """The commits that go on after a place; None if the window begins later than that."""
@@ -91,7 +96,7 @@ class Live:
         event = asyncio.Event()
         ticket = (asyncio.get_running_loop(), event)
         with self._lock:
-            if self._size > index + 1:
+            if self.closed or self._size > index + 1:
                 return True
             self._waiting.add(ticket)
         try:
@@ -103,6 +108,15 @@ class Live:
         finally:
             with self._lock:
                 self._waiting.discard(ticket)
+
+    def _wake(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, set()
+        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
+        for loop, event in waiting:
+            loops.setdefault(loop, []).append(event)
+        for loop, events in loops.items():
+            loop.call_soon_threadsafe(_set_all, events)
 
 
 def _set_all(events: Sequence[asyncio.Event]) -> None:

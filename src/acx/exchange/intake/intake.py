@@ -8,7 +8,7 @@ and its tags are unspent; (7) authorisation. Then the sequencer decides, and the
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -58,7 +58,7 @@ class PostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     event: msgspec.Raw
-    presentations: Annotated[dict[str, object], Meta(max_length=8)]
+    presentations: Annotated[dict[str, Any], Meta(max_length=8)]
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,275 @@
+"""The routes: each parses, authorises, calls the service, and renders."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Final, ParamSpec, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from acx.errors import AcxError
+from acx.exchange.admission.invites import JoinRequest
+from acx.exchange.admission.members import Member
+from acx.exchange.errors import MalformedRequest, Suspended, Unauthenticated, Unavailable
+from acx.exchange.feed.pages import MAX_ENTRIES
+from acx.exchange.intake.intake import MAX_POST_BYTES, Acknowledgement
+from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, TagsRequest, encode_page
+from acx.log.checkpoint import Checkpoint
+from acx.log.errors import LogError
+from acx.log.tiles import parse_path
+from acx.records.http_signature import verify_request
+from acx.web.exchange_api.limits import (
+    JOINS,
+    MAX_SMALL_BODY,
+    MAX_TAGS_BODY,
+    POSTS,
+    READS,
+    Allowance,
+    bounded,
+)
+from acx.web.exchange_api.metrics import Metrics
+from acx.web.exchange_api.openapi import openapi_document
+from acx.web.exchange_api.problems import (
+    MethodNotAllowed,
+    NotFound,
+    on_error,
+    problem_response,
+)
+from acx.web.exchange_api.stream import follow
+
+THREADS: Final = 8
+"""Threads that check posts and read pages; checks spend their time outside the interpreter lock."""
+MAX_PLACE: Final = 2**53 - 1
+_IMMUTABLE: Final = {"Cache-Control": "public, max-age=604800, immutable"}
+_NEVER_STORED: Final = {"Cache-Control": "no-store"}
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_Request = TypeVar("_Request", bound=msgspec.Struct)
+
+
+def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
+    """The ASGI application of one exchange.
+
+    Args:
+        service: is leading.
+        metrics: counts requests; by default, a registry that nobody reads.
+    """
+    api = _Api(service, metrics or Metrics(service))
+    routes = [
+        Route("/v1/join", api.join, methods=["POST"]),
+        Route("/v1/credentials", api.tags, methods=["POST"]),
+        Route("/v1/events", api.post, methods=["POST"]),
+        Route("/v1/events", api.entries, methods=["GET"]),
+        Route("/v1/keys", api.keys, methods=["GET"]),
+        Route("/v1/stream", api.stream, methods=["GET"]),
+        Route("/checkpoint", api.checkpoint, methods=["GET"]),
+        Route("/healthz", api.healthz, methods=["GET"]),
+        Route("/readyz", api.readyz, methods=["GET"]),
+        Route("/openapi.json", api.openapi, methods=["GET"]),
+        Route("/{path:path}", api.log_file, methods=["GET"]),
+    ]
+    handlers = {AcxError: on_error, HTTPException: _on_http_error, Exception: on_error}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+class _Api:
+    def __init__(self, service: Service, metrics: Metrics) -> None:
+        self._service = service
+        self._metrics = metrics
+        self._threads: Executor = ThreadPoolExecutor(THREADS, thread_name_prefix="acx-api")
+        self._reads = Allowance(READS)
+        self._posts = Allowance(POSTS)
+        self._joins = Allowance(JOINS)
+        self._openapi = msgspec.json.encode(openapi_document())
+
+    async def join(self, request: Request) -> Response:
+        """Become a member."""
+        self._joins.spend("everybody")
+        body = await bounded(request.stream(), MAX_SMALL_BODY)
+        joined = await self._run(self._join, request, body)
+        return _json(joined)
+
+    async def tags(self, request: Request) -> Response:
+        """Tags for a member's contexts."""
+        body = await bounded(request.stream(), MAX_TAGS_BODY)
+        return _json(await self._run(self._tags, request, body))
+
+    async def post(self, request: Request) -> Response:
+        """Take an event."""
+        body = await bounded(request.stream(), MAX_POST_BYTES)
+        poster = functools.partial(self._signed_by, request, body)
+        checked = await self._run(self._service.intake.check, body, poster)
+        if not isinstance(checked, Acknowledgement):
+            place = asyncio.wrap_future(self._service.submit(checked))
+            try:
+                async with asyncio.timeout(POST_SECONDS):
+                    taken = await place
+            except TimeoutError:
+                raise Unavailable("not acknowledged in time: send the same bytes again") from None
+            checked = await self._run(self._service.intake.acknowledge, checked, taken)
+        return _json(checked)
+
+    async def entries(self, request: Request) -> Response:
+        """A page of entries."""
+        await self._member(request)
+        after = _number(request, "after", default=-1, lowest=-1)
+        limit = _number(request, "limit", default=MAX_ENTRIES, lowest=1)
+        page = await self._run(self._service.entries, after, limit)
+        return Response(encode_page(page), headers=_NEVER_STORED, media_type="application/json")
+
+    async def keys(self, request: Request) -> Response:
+        """Key pages as they stand."""
+        await self._member(request)
+        after = _number(request, "after", default=-1, lowest=-1)
+        pages = await self._run(self._service.keys, after)
+        return Response(
+            pages.data,
+            headers=_NEVER_STORED | {"Acx-First-Index": str(pages.first_index)},
+            media_type="application/octet-stream",
+        )
+
+    async def stream(self, request: Request) -> Response:
+        """The log as it grows."""
+        await self._member(request)
+        head = self._service.published.size - 1
+        after = _number(request, "after", default=head, lowest=-1)
+        if (last := request.headers.get("last-event-id")) is not None:
+            after = _parse_number(last, "Last-Event-ID", lowest=-1)
+        token = _bearer(request)
+
+        async def read(after: int, checkpoint: Checkpoint) -> EntriesPage:
+            return await self._run(self._service.entries, after, MAX_ENTRIES, checkpoint)
+
+        async def still_admitted() -> bool:
+            try:
+                await self._run(self._service.member, token)
+            except (Unauthenticated, Suspended):
+                return False
+            return True
+
+        events = follow(self._service, after, read=read, still_admitted=still_admitted)
+        return StreamingResponse(
+            self._metrics.following(events),
+            headers=_NEVER_STORED | {"X-Accel-Buffering": "no"},
+            media_type="text/event-stream",
+        )
+
+    async def checkpoint(self, request: Request) -> Response:
+        """The signed head."""
+        note = self._service.published.note
+        return Response(
+            note, headers={"Cache-Control": "no-cache"}, media_type="text/plain; charset=utf-8"
+        )
+
+    async def log_file(self, request: Request) -> Response:
+        """A tile, entries or a bundle."""
+        try:
+            tile = parse_path(request.path_params["path"])
+        except LogError:
+            raise NotFound("there is nothing at this address: see /openapi.json") from None
+        file = self._service.public / tile.path
+        if not await self._run(file.is_file):
+            raise NotFound("the log has no such file, or a full one has taken its place")
+        return FileResponse(file, headers=_IMMUTABLE, media_type="application/octet-stream")
+
+    async def healthz(self, request: Request) -> Response:
+        """The process runs."""
+        return Response("ok\n", headers=_NEVER_STORED, media_type="text/plain")
+
+    async def readyz(self, request: Request) -> Response:
+        """Events are being taken."""
+        if not self._service.ready:
+            return problem_response(Unavailable("nothing is appended now: see the server's log"))
+        return Response("ready\n", headers=_NEVER_STORED, media_type="text/plain")
+
+    async def openapi(self, request: Request) -> Response:
+        """What there is to ask."""
+        return Response(self._openapi, media_type="application/json")
+
+    def _join(self, request: Request, body: bytes) -> msgspec.Struct:
+        signed_by = self._verified(request, body)
+        return self._service.join(_decoded(body, JoinRequest), signed_by)
+
+    def _tags(self, request: Request, body: bytes) -> msgspec.Struct:
+        signed_by = self._signed_by(request, body)
+        return self._service.tags(_decoded(body, TagsRequest), signed_by)
+
+    def _signed_by(self, request: Request, body: bytes) -> str:
+        key = self._verified(request, body)
+        self._posts.spend(key)
+        return key
+
+    def _verified(self, request: Request, body: bytes) -> str:
+        return verify_request(
+            request.headers,
+            method=request.method,
+            path=request.scope["raw_path"].partition(b"?")[0].decode("latin-1"),
+            body=body,
+            now=int(time.time()),
+        ).key
+
+    async def _member(self, request: Request) -> Member:
+        token = _bearer(request)
+        self._reads.spend(token)
+        return await self._run(self._service.member, token)
+
+    def _run(
+        self,
+        function: Callable[_Parameters, _Result],
+        *args: _Parameters.args,
+        **kwargs: _Parameters.kwargs,
+    ) -> Awaitable[_Result]:
+        call = functools.partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("this needs `Authorization: Bearer TOKEN`, the token of your join")
+    return token.strip()
+
+
+def _number(request: Request, name: str, *, default: int, lowest: int) -> int:
+    text = request.query_params.get(name)
+    return default if text is None else _parse_number(text, name, lowest=lowest)
+
+
+def _parse_number(text: str, name: str, *, lowest: int) -> int:
+    try:
+        value = int(text) if len(text) <= 17 and text.isascii() else None
+    except ValueError:
+        value = None
+    if value is None or not lowest <= value <= MAX_PLACE:
+        raise MalformedRequest(f"{name} is a number from {lowest} on")
+    return value
+
+
+def _decoded(body: bytes, kind: type[_Request]) -> _Request:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequest(f"the body is not what the protocol describes: {error}") from None
+
+
+def _json(value: msgspec.Struct) -> Response:
+    return Response(
+        msgspec.json.encode(value), headers=_NEVER_STORED, media_type="application/json"
+    )
+
+
+async def _on_http_error(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if status == 405:
+        return problem_response(MethodNotAllowed("the address takes other methods"))
+    return problem_response(NotFound("there is nothing at this address: see /openapi.json"))

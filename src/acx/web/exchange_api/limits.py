@@ -1,0 +1,79 @@
+"""What one caller may ask at once. Held in memory, by key or token, and told to nobody."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from acx.exchange.errors import RateLimited, TooLarge
+
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_SMALL_BODY: Final = 16 * 1024
+MAX_TAGS_BODY: Final = 192 * 1024
+"""A thousand contexts of 128 characters, and some."""
+MAX_CALLERS: Final = 10_000
+"""Callers remembered; the one not seen for longest is forgotten, its allowance full again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """An allowance.
+
+    Attributes:
+        per_second: requests, in the long run.
+        burst: requests at once.
+    """
+
+    per_second: float
+    burst: int
+
+
+READS: Final = Rate(per_second=50, burst=500)
+POSTS: Final = Rate(per_second=200, burst=2_000)
+JOINS: Final = Rate(per_second=5, burst=100)
+
+
+class Allowance:
+    """A token bucket per caller."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def spend(self, caller: str) -> None:
+        """Count one request.
+
+        Raises:
+            RateLimited: the allowance is used up.
+        """
+        now = self._clock()
+        left, since = self._buckets.pop(caller, (float(self._rate.burst), now))
+        left = min(self._rate.burst, left + (now - since) * self._rate.per_second)
+        if left < 1:
+            self._buckets[caller] = (left, now)
+            raise RateLimited(
+                f"more than {self._rate.per_second:g} requests a second: wait a little"
+            )
+        self._buckets[caller] = (left - 1, now)
+        if len(self._buckets) > MAX_CALLERS:
+            self._buckets.popitem(last=False)
+
+
+async def bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
+    """A body, read no further than the limit.
+
+    Raises:
+        TooLarge: it is longer.
+    """
+    parts = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the body may have {limit} bytes here")
+        parts.append(chunk)
+    return b"".join(parts)

@@ -1,0 +1,81 @@
+"""Figures for the operator (Prometheus), on a port of their own; none tells members apart."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from acx.exchange.errors import HomeError
+from acx.exchange.sequencer.sequencer import Published
+from acx.exchange.serving import Service
+
+
+class Metrics:
+    """The figures of one exchange.
+
+    Attributes:
+        registry: holds them.
+    """
+
+    def __init__(self, service: Service | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._appended = Counter(
+            "acx_events_appended", "Events appended to the log.", registry=self.registry
+        )
+        self._commits = Counter(
+            "acx_commits", "Groups of events committed.", registry=self.registry
+        )
+        self._requests = Counter(
+            "acx_requests", "Requests answered.", ["route", "status"], registry=self.registry
+        )
+        self._seconds = Counter(
+            "acx_request_seconds",
+            "Time spent on requests, streams left out.",
+            ["route"],
+            registry=self.registry,
+        )
+        self._followers = Gauge(
+            "acx_stream_followers", "Streams that are open.", registry=self.registry
+        )
+        self._size = Gauge("acx_log_size", "Entries that are published.", registry=self.registry)
+        self._ready = Gauge("acx_ready", "1 while events are being taken.", registry=self.registry)
+        if service is not None:
+            self.watch(service)
+
+    def watch(self, service: Service) -> None:
+        """Read size and readiness off a service whenever somebody asks."""
+        self._size.set_function(lambda: service.published.size)
+        self._ready.set_function(lambda: float(service.ready))
+
+    def published(self, published: Published) -> None:
+        """Count a commit."""
+        self._commits.inc()
+        self._appended.inc(len(published.rows))
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request by its route's pattern."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).inc(seconds)
+
+    async def following(self, events: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        """Count a stream while it is open."""
+        self._followers.inc()
+        try:
+            async for event in events:
+                yield event
+        finally:
+            self._followers.dec()
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer Prometheus, in a thread of its own.
+
+        Raises:
+            HomeError: the port is in use.
+        """
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise HomeError(
+                f"the metrics port {host}:{port} cannot be used: {error.strerror}; choose another"
+            ) from None
