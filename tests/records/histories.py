@@ -64,9 +64,13 @@ def tag(member: str, context: str) -> str:
 
 @dataclass
 class Log:
-    """A log that grows by one event a call; keys count their own `seq` unless told otherwise."""
+    """A log that grows by one event a call; keys count their own `seq` unless told otherwise.
+
+    Events stand `stride` places apart, so that a test can put others between.
+    """
 
     operators: tuple[str, ...] = ("olga", "oskar")
+    stride: int = 1
     entries: list[Entry] = field(default_factory=list)
     _signed: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -93,9 +97,19 @@ class Log:
             seq=expected if seq is None else seq,
             tags=tags,
         )
-        self._signed[signer, report] = event.seq + 1
-        self.entries.append(Entry(len(self.entries), event))
+        if seq is None:
+            self._signed[signer, report] = expected + 1
+        self.append(event)
         return event
+
+    @property
+    def next_index(self) -> int:
+        """Where the next event goes."""
+        return len(self.entries) * self.stride
+
+    def append(self, event: Event) -> None:
+        """Append an event as it is."""
+        self.entries.append(Entry(self.next_index, event))
 
     def report(self, member: str, name: str, body: Report) -> str:
         """`member` reports under the key `name`; returns the report's id."""

@@ -507,7 +507,7 @@ def test_an_objection_says_what_the_fold_would_ignore() -> None:
     assert reports.objection(draft.corroborate("ann", "c9", subject)) == "own_report"
     assert reports.objection(draft.corroborate("bob", "c8", subject)) == ""
     assert reports.objection(draft.dispute(subject, operator="eve")) == "not_an_operator"
-    draft._signed["olga", subject] = 1
+    draft.dispute(subject)
     assert reports.objection(draft.propose(subject, dispute, UPHELD)) == "waiting"
     assert reports.objection(draft.propose(subject, "a" * 26, UPHELD, "oskar")) == "unknown_ref"
     assert reports.objection(draft.approve(dispute)) == "nothing_to_approve"

@@ -81,7 +81,7 @@ class Reports:
         kept = keep(entry)
         changed = self._insert(kept)
         self._highest = max(self._highest, kept.index)
-        if kept.governs or kept.by in self._operators_ever:
+        if self._may_govern(kept):
             changed |= self._govern(kept)
         self._settle()
         return changed
@@ -92,8 +92,13 @@ class Reports:
         return None if not events else fold.fold_report(report, events, self._governance)
 
     def __iter__(self) -> Iterator[ReportView]:
-        """Every report's view, in the order in which the log first speaks of them."""
-        for report in sorted(self._by_report, key=lambda report: self._by_report[report][0].index):
+        """Every report's view, in the order of the first events that are left of them."""
+        gone = self._governance.is_gone
+        first = {
+            report: next((kept.index for kept in events if not gone(kept.index)), -1)
+            for report, events in self._by_report.items()
+        }
+        for report in sorted(first, key=first.__getitem__):
             view = self.get(report)
             if view is not None:
                 yield view
@@ -205,8 +210,9 @@ class Reports:
     def _restore(self, kept: Kept) -> None:
         self._insert(kept)
         self._highest = max(self._highest, kept.index)
-        if kept.governs or kept.by in self._operators_ever:
-            self._governing.append(kept)
+        if self._may_govern(kept):
+            insort(self._governing, kept, key=_BY_INDEX)
+            self._admit_operators(kept)
 
     def _insert(self, kept: Kept) -> frozenset[str]:
         self._by_index[kept.index] = kept
@@ -216,7 +222,7 @@ class Reports:
             if not kept.governs:
                 insort(self._about_none, kept, key=_BY_INDEX)
             return _NOTHING
-        if kept.governs or kept.type == "assessment" or kept.by in self._operators_ever:
+        if kept.type == "assessment" or self._may_govern(kept):
             self._governed.add(kept.report)
         events = self._by_report.setdefault(kept.report, [])
         opens = events or kept.type == "report"
@@ -228,6 +234,9 @@ class Reports:
         else:
             insort(events, kept, key=_BY_INDEX)
         return frozenset((kept.report,))
+
+    def _may_govern(self, kept: Kept) -> bool:
+        return kept.governs or kept.by in self._operators_ever
 
     def _govern(self, kept: Kept) -> frozenset[str]:
         """Let an event that may govern do so; return the reports that may change by it."""
@@ -302,8 +311,12 @@ class Reports:
         if kept is None:
             return
         self._unreadable.discard(index)
+        if self._may_govern(kept):
+            # A stranger's, of an operator's type: an operator's own is never gone.
+            self._governing.remove(kept)
         if not kept.report:
-            self._about_none.remove(kept)
+            if not kept.governs:
+                self._about_none.remove(kept)
             return
         events = self._by_report[kept.report]
         events.remove(kept)
