@@ -6,10 +6,10 @@ import pytest
 from tests.log.whole_log import ORIGIN, Files, WholeLog, events
 
 from acx.log.checkpoint import Checkpoint, sign_checkpoint
-from acx.log.entry import keys_path, pack_keys
+from acx.log.entry import keys_path, pack_entries, pack_keys
 from acx.log.errors import LogError, UntrustedNote
 from acx.log.fsck import MAX_PROBLEMS, Report, fsck
-from acx.log.merkle import EMPTY_ROOT
+from acx.log.merkle import EMPTY_ROOT, hash_leaf
 from acx.log.note import Signer
 from acx.log.policy import parse_policy
 from acx.log.tiles import CHECKPOINT_PATH, Kind, Tile, tiles
@@ -139,6 +139,22 @@ def test_two_bad_files_are_two_problems(log: WholeLog) -> None:
     for path in (ENTRIES[0], TILES[1]):
         files[path] = flip_last_bit(files[path])
     assert set(bad_paths(check(log, files))) == {ENTRIES[0], TILES[1]}
+
+
+def test_entries_and_their_tile_altered_together_are_both_named(log: WholeLog) -> None:
+    files = Files(log.files)
+    entries = [*log.entries[:256]]
+    entries[3] = bytes(32)
+    files[ENTRIES[0]] = pack_entries(entries)
+    files[TILES[0]] = b"".join(map(hash_leaf, entries))
+    assert {ENTRIES[0], TILES[0]} <= set(bad_paths(check(log, files)))
+
+
+def test_entries_and_their_tile_altered_differently_are_both_named(log: WholeLog) -> None:
+    files = Files(log.files)
+    for path in (ENTRIES[0], TILES[0]):
+        files[path] = flip_last_bit(files[path])
+    assert {ENTRIES[0], TILES[0]} <= set(bad_paths(check(log, files)))
 
 
 def test_a_tile_whose_level_above_is_altered_too_is_found(log: WholeLog) -> None:

@@ -198,6 +198,8 @@ def test_names_the_tile_that_is_missing_or_damaged() -> None:
     files["tile/0/001.p/44"] = bytes(43 * 32)
     with pytest.raises(MalformedFile, match=r"tile/0/001\.p/44"):
         grow(files, 300, [bytes(32)])
+    with pytest.raises(MalformedFile, match=r"tile/0/001\.p/44"):
+        inclusion_path(files, 299, 300)
 
 
 @pytest.mark.parametrize(

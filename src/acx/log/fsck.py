@@ -193,13 +193,21 @@ class _Check:
         if not confirmed(published):
             self._report(tile.path, f"place {place} is not the hash of what lies below it")
             return computed
-        if tile.level:
-            below = Tile(Kind.HASHES, tile.level - 1, tile.index * WIDTH + place)
-            self._report(below.path, "is not the tile that was signed")
-        else:
-            below = Tile(Kind.ENTRIES, 0, tile.index, tile.width)
-            self._report(below.path, f"place {place} is not the entry that was signed")
+        self._blame_below(tile, place)
         return published
+
+    def _blame_below(self, tile: Tile, place: int) -> None:
+        """Report what a tile that is right was built from."""
+        if tile.level == 0:
+            entries = Tile(Kind.ENTRIES, 0, tile.index, tile.width)
+            self._report(entries.path, f"place {place} is not the entry that was signed")
+            return
+        below = Tile(Kind.HASHES, tile.level - 1, tile.index * WIDTH + place)
+        self._report(below.path, "neither it nor what lies below it is what was signed")
+        if below.level == 0:
+            # It agrees with its entries, or both were altered: either way they are wrong too.
+            entries = Tile(Kind.ENTRIES, 0, below.index)
+            self._report(entries.path, "its entries are not those that were signed")
 
     def _is_in_parent(self, tile: Tile, hashes: list[bytes]) -> bool:
         return subtree_root(hashes) == self._root_in_parent(tile)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,8 +21,12 @@ from acx.log.merkle import EMPTY_ROOT, Frontier, hash_children, subtree_root
 WIDTH: Final = 256
 """Places in a full tile."""
 HEIGHT: Final = 8
-"""Rows of the tree that a tile stands for."""
+"""_Rows of the tree that a tile stands for."""
 MAX_LEVEL: Final = 63
+
+_Rows = tuple[list[bytes], ...]
+_CACHED_ROWS: Final = 64
+"""Tiles whose inner rows are kept: 64 take some 4 MB."""
 
 CHECKPOINT_PATH: Final = "checkpoint"
 
@@ -374,7 +379,7 @@ class _TileTree:
     def __init__(self, reader: TileReader, size: int) -> None:
         self._reader = reader
         self._size = size
-        self._tiles: dict[tuple[int, int], list[bytes]] = {}
+        self._tiles: dict[tuple[int, int], _Rows] = {}
 
     def root(self, start: int, end: int) -> bytes:
         """Root over leaves `start` to `end`, which are a subtree of the tree's own shape."""
@@ -389,14 +394,32 @@ class _TileTree:
         return root
 
     def _node(self, start: int, height: int) -> bytes:
-        level, rows = divmod(height, HEIGHT)
-        index, offset = divmod(start >> level * HEIGHT, WIDTH)
-        hashes = self._tile(level, index)
-        return subtree_root(hashes[offset : offset + (1 << rows)])
+        """Root of the whole subtree of this height that begins at leaf `start`."""
+        level, row = divmod(height, HEIGHT)
+        index, place = divmod(start >> level * HEIGHT, WIDTH)
+        return self._rows(level, index)[row][place >> row]
 
-    def _tile(self, level: int, index: int) -> list[bytes]:
+    def _rows(self, level: int, index: int) -> _Rows:
         if (level, index) not in self._tiles:
             width = min(WIDTH, (self._size >> level * HEIGHT) - index * WIDTH)
             tile = Tile(Kind.HASHES, level, index, width)
-            self._tiles[level, index] = read_tile(self._reader, tile)
+            data, found = read_places(self._reader, tile)
+            try:
+                self._tiles[level, index] = _rows_of(data, found)
+            except MalformedFile as error:
+                raise MalformedFile(f"{tile.path}: {error}") from None
         return self._tiles[level, index]
+
+
+@lru_cache(maxsize=_CACHED_ROWS)
+def _rows_of(data: bytes, width: int) -> _Rows:
+    """A tile's hashes, and above them the rows of the tree that the tile stands for.
+
+    Kept, because proofs about neighbours and about the next size of a log share their tiles.
+    """
+    rows = [parse_tile(data, width)]
+    while len(rows[-1]) > 1:
+        below = rows[-1]
+        # A last one without a partner is no whole subtree yet.
+        rows.append([hash_children(a, b) for a, b in zip(below[::2], below[1::2], strict=False)])
+    return tuple(rows)
