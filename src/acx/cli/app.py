@@ -20,11 +20,39 @@ from acx.errors import AcxError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("acx.cli.demo:demo", "Run the whole loop on this machine, on real input."),
+    "join": (
+        "acx.cli.join:join",
+        "Become a member: keys are made here, and the invite is used up.",
+    ),
+    "report": (
+        "acx.cli.report:report",
+        "Share confirmed counterfeiters, and print a report id a line.",
+    ),
+    "reports": (
+        "acx.cli.report:reports",
+        "List everything this member said, and how it stands.",
+    ),
+    "outbox": (
+        "acx.cli.report:outbox",
+        "Show what waits, was sent and was acknowledged; --send goes on sending.",
+    ),
+    "sync": (
+        "acx.cli.sync:sync",
+        "Bring the replica up to the exchange's head, every entry verified.",
+    ),
+    "screen": (
+        "acx.cli.screen:screen",
+        "Screen a whole seller base against the replica. Nothing leaves this machine.",
+    ),
+    "check": (
+        "acx.cli.screen:check",
+        "Check one account now, as at a sign-up. Nothing leaves this machine.",
+    ),
+    "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
     "exchange": (
         "acx.cli.exchange:exchange",
         "Run an exchange: admission, serving, governance.",
     ),
-    "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
 }
 """Name ► where the command lives, and its line in the list of commands."""
 

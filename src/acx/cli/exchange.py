@@ -19,10 +19,19 @@ def exchange() -> None:
 
 @exchange.command()
 @home_option
-@click.option("--database", metavar="URL", envvar="ACX_DATABASE", default="",
-              help="postgresql://…; by default SQLite in the home. A password belongs into PGPASSFILE.")  # noqa: E501  # fmt: skip
-@click.option("--origin", metavar="NAME", default="",
-              help="The log's name for ever, a host and path such as acx.example/log.")  # fmt: skip
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="ACX_DATABASE",
+    default="",
+    help="postgresql://…; by default SQLite in the home. A password belongs into PGPASSFILE.",
+)
+@click.option(
+    "--origin",
+    metavar="NAME",
+    default="",
+    help="The log's name for ever, a host and path such as acx.example/log.",
+)
 @click.option("--url", metavar="URL", default="", help="Where members will reach it.")
 @click.option("--sandbox", is_flag=True, help="An exchange to try things on; it never mixes.")
 @json_option
@@ -45,10 +54,19 @@ def init(home: Path, database: str, origin: str, url: str, sandbox: bool, as_jso
 @exchange.command()
 @home_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8440, show_default=True,
-              help="Port to listen on; 0 takes a free one.")  # fmt: skip
-@click.option("--metrics-port", type=click.IntRange(0, 65535), default=None,
-              help="Serve Prometheus metrics on this port of the same address.")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8440,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="Serve Prometheus metrics on this port of the same address.",
+)
 def serve(home: Path, host: str, port: int, metrics_port: int | None) -> None:
     """Serve members until stopped."""
     from acx.web import exchange_api
@@ -97,8 +115,13 @@ def operator_list(home: Path, as_json: bool) -> None:
 
 @exchange.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default="contributor", show_default=True,
-              help="What the member may do.")  # fmt: skip
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="contributor",
+    show_default=True,
+    help="What the member may do.",
+)
 @home_option
 @json_option
 def invite(name: str, role: str, home: Path, as_json: bool) -> None:

@@ -1,0 +1,33 @@
+"""`acx sync`: bring the replica up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from acx.cli.options import home_option, json_option
+
+
+@click.command()
+@home_option
+@json_option
+def sync(home: Path, as_json: bool) -> None:
+    """Bring the replica up to the exchange's head, every entry verified.
+
+    Exit code 5: the log contradicts itself; the replica stays as it was, and both signed
+    checkpoints are kept in HOME/replica/evidence.
+    """
+    from acx.cli.output import print_json, progress
+    from acx.member.home import Member
+
+    member = Member.open(home)
+    with progress("syncing", quiet=as_json) as advance:
+        synced = member.sync(advance)
+    if as_json:
+        print_json(synced)
+    else:
+        click.echo(
+            f"{synced.size} entries ({synced.size - synced.since} new), "
+            f"{len(synced.changed)} reports new or changed, verified"
+        )
