@@ -104,50 +104,52 @@ def _iban_check(country: str, body: str) -> str:
 
 
 def tax_ids(country: str, count: int, random: np.random.Generator) -> list[str]:
-    """Tax numbers with right check digits where the library knows them, `CC:`-led.
+    """Tax numbers with right check digits where the library knows the rule, `CC:`-led.
 
     A country without a rule in the table gets nine digits.
     """
-    plan = _TAX_NUMBERS.get(country)
-    if plan is None:
+    if country not in _TAX_NUMBERS:
         return [f"{country}:{number}" for number in patterned("#########", count, random)]
-    module_name, pattern = plan
-    module = importlib.import_module(f"stdnum.{module_name}")
-    prefix, _, pattern = pattern.rpartition("|")
-    body, checked, _ = pattern.partition("?")
+    rule, prefix, pattern, check = _TAX_NUMBERS[country]
+    valid = importlib.import_module(f"stdnum.{rule}").is_valid
+    complete = _check_digits(check)
     found: list[str] = []
     while len(found) < count:
-        numbers = patterned(body, 4 * (count - len(found)) + 8, random)
-        if checked:
-            numbers = [number + module.calc_check_digit(number) for number in numbers]
-        whole = (prefix + number for number in numbers)
-        found += [f"{country}:{number}" for number in whole if module.is_valid(number)]
+        bodies = patterned(pattern, (count - len(found)) * (1 if complete else 4) + 4, random)
+        whole = (prefix + body + (complete(body) if complete else "") for body in bodies)
+        found += [f"{country}:{number}" for number in whole if valid(number)]
     return found[:count]
 
 
-# `?` is the check digit of what follows `|`, where the library computes one; the others are drawn
-# until one is valid.
+def _check_digits(name: str) -> Callable[[str], str] | None:
+    """The library's function of that name, `module.function`; None for an empty name."""
+    module, _, function = name.rpartition(".")
+    return getattr(importlib.import_module(f"stdnum.{module}"), function) if name else None
+
+
+# By country: the library's rule, what every number begins with, the digits after it, and the
+# function that completes those; without one, numbers are drawn until the rule is content.
 _TAX_NUMBERS: Final = {
-    "AR": ("ar.cuit", "30########?"),
-    "AT": ("at.uid", "U|#######?"),
-    "BR": ("br.cnpj", "1#######0001##"),
-    "CH": ("ch.uid", "CHE|########?"),
-    "CN": ("cn.uscc", "91######MA#######?"),
-    "CO": ("co.nit", "9########?"),
-    "DE": ("de.vat", "DE#########"),
-    "ES": ("es.cif", "B########"),
-    "FR": ("fr.siren", "#########"),
-    "GB": ("gb.vat", "#########"),
-    "GR": ("gr.vat", "########?"),
-    "IT": ("it.iva", "0##########"),
-    "JP": ("jp.cn", "############?"),
-    "KR": ("kr.brn", "##########"),
-    "PL": ("pl.nip", "##########"),
-    "RO": ("ro.cui", "########"),
-    "RU": ("ru.inn", "77########"),
-    "TR": ("tr.vkn", "#########?"),
-    "UA": ("ua.edrpou", "3######?"),
-    "VN": ("vn.mst", "#########?"),
+    "AR": ("ar.cuit", "", "30########", "ar.cuit.calc_check_digit"),
+    "AT": ("at.uid", "U", "#######", "at.uid.calc_check_digit"),
+    "BR": ("br.cnpj", "", "1#######0001", "br.cnpj.calc_check_digits"),
+    "CH": ("ch.uid", "CHE", "########", "ch.uid.calc_check_digit"),
+    "CN": ("cn.uscc", "", "91######MA#######", "cn.uscc.calc_check_digit"),
+    "CO": ("co.nit", "", "9########", "co.nit.calc_check_digit"),
+    "DE": ("de.vat", "DE", "########", "iso7064.mod_11_10.calc_check_digit"),
+    "ES": ("es.cif", "", "B########", ""),
+    "FR": ("fr.siren", "", "########", "luhn.calc_check_digit"),
+    "GB": ("gb.vat", "", "#########", ""),
+    "GR": ("gr.vat", "", "########", "gr.vat.calc_check_digit"),
+    "IT": ("it.iva", "", "0##########", ""),
+    "JP": ("jp.cn", "", "#############", ""),
+    "KR": ("kr.brn", "", "##########", ""),
+    "PL": ("pl.nip", "", "##########", ""),
+    "RO": ("ro.cui", "", "########", ""),
+    "RU": ("ru.inn", "", "77########", ""),
+    "TR": ("tr.vkn", "", "#########", "tr.vkn.calc_check_digit"),
+    "UA": ("ua.edrpou", "", "3######", "ua.edrpou.calc_check_digit"),
+    "VN": ("vn.mst", "", "#########", "vn.mst.calc_check_digit"),
 }
 
 

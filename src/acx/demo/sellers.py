@@ -132,7 +132,7 @@ def sellers_in(
         where = np.flatnonzero(keys == culture.key)
         if len(where):
             block = pl.Series([countries[place] for place in where.tolist()])
-            made = _block(culture, block, random, domains, hub_share)
+            made = _block(culture, block, random, domains, present, hub_share)
             blocks.append(_as_accounts(made, present, random))
             places.append(where)
     if not blocks:
@@ -337,9 +337,10 @@ def _block(
     countries: pl.Series,
     random: np.random.Generator,
     domains: Domains,
+    present: Mapping[str, float],
     hub_share: Mapping[str, float],
 ) -> pl.DataFrame:
-    """The sellers of one culture, all their fields."""
+    """The sellers of one culture, with all their fields (but tax numbers, which are dear to make)."""
     count = len(countries)
     person = _chance(PERSON_SHARE, count, random)
     native = _chance(culture.native_share, count, random)
@@ -361,7 +362,7 @@ def _block(
             "phone": written_phones(by_country(identifiers.mobiles, countries, random), random),
             "address": addresses(culture, countries, random, native),
             "country": countries,
-            "tax_id": by_country(identifiers.tax_ids, countries, random),
+            "tax_id": _sparse(identifiers.tax_ids, countries, present.get("tax_id", 1.0), random),
             "registration_no": by_country(identifiers.registration_numbers, countries, random),
             "bank_account": by_country(identifiers.bank_accounts, countries, random),
             "id_document": by_country(identifiers.passports, countries, random),
@@ -409,7 +410,7 @@ def _as_accounts(
         if field == "person":
             continue
         known = pl.lit(value=True)
-        if field in present:
+        if field in present and field != "tax_id":
             known = pl.lit(_chance(present[field], count, random))
         if field in of:
             known &= pl.col("person") if of[field] == "person" else ~pl.col("person")
@@ -466,6 +467,19 @@ def _cities(culture: Culture, countries: pl.Series, random: np.random.Generator)
         where = np.flatnonzero(codes == country)
         places[where] = first + random.choice(len(words), len(where), p=words.shares)
     return culture.words["cities"].take(places)
+
+
+def _sparse(
+    make: Callable[[str, int, np.random.Generator], list[str]],
+    countries: pl.Series,
+    share: float,
+    random: np.random.Generator,
+) -> pl.Series:
+    """Values for a share of the rows, null elsewhere."""
+    known = _chance(share, len(countries), random)
+    values = np.full(len(countries), None, dtype=object)
+    values[known.to_numpy()] = by_country(make, countries.filter(known), random).to_list()
+    return pl.Series(values.tolist(), dtype=pl.String)
 
 
 def _filled(
