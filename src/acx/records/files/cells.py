@@ -54,10 +54,7 @@ def unguard(cells: pl.Series) -> pl.Series:
     """Take the guard off."""
     if not cells.str.starts_with("'").any():
         return cells
-    guarded = cells.str.contains(_GUARDED)
-    return cells.to_frame("cell").select(
-        pl.when(guarded).then(pl.col("cell").str.slice(1)).otherwise(pl.col("cell")).alias("cell")
-    )["cell"]
+    return cells.zip_with(~cells.str.contains(_GUARDED), cells.str.slice(1))
 
 
 def is_blank(values: pl.Series) -> pl.Series:

@@ -58,7 +58,9 @@ class Chunk:
         wanted: Sequence[str | None],
         lines: NDArray[np.int64],
     ) -> Chunk:
-        """A chunk of a format whose columns stand in a fixed order.
+        """A chunk of a format of cells, where columns stand in a fixed order.
+
+        Rows in which nothing stands, as spreadsheets leave them at the end, are no rows.
 
         Args:
             frame: every column of the file, in its order.
@@ -66,6 +68,9 @@ class Chunk:
             wanted: the name each is wanted by, or None.
             lines: line of each row.
         """
+        blank = frame.select(pl.all_horizontal(pl.all() == "").alias("blank"))["blank"]
+        if blank.any():
+            frame, lines = frame.filter(~blank), lines[~blank.to_numpy()]
         taken = [
             unguard(frame.to_series(place)).alias(name)
             for place, name in enumerate(wanted)

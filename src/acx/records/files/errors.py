@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from acx.errors import AcxError
 
@@ -94,5 +94,7 @@ def listed(names: Iterable[object], limit: int = 30) -> str:
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """` (did you mean NAME?)` if one of the known names is close, else nothing."""
-    close = process.extractOne(name, known, processor=str.casefold, score_cutoff=65)
+    close = process.extractOne(
+        name, known, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=75
+    )
     return f" (did you mean {shown(close[0])}?)" if close else ""

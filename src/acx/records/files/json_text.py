@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import operator
 import re
 from collections.abc import Iterator, Sequence
@@ -16,15 +18,17 @@ import polars as pl
 
 from acx.records.files.cells import JOINER, drop_blanks
 from acx.records.files.chunks import Chunk, Header, Shape
-from acx.records.files.errors import Damaged, TooLarge, WrongEncoding
+from acx.records.files.errors import Damaged, TooLarge
 from acx.records.files.limits import Limits
 from acx.records.files.rejects import Rejects
 from acx.records.files.source import Opened
-from acx.records.files.text import read_blocks
+from acx.records.files.text import read_blocks, read_text
 
 _ROWS: Final = 16_384
 _MOST_IGNORED: Final = 500
 """Unwanted members a row type has room for; a file with more of them is read more slowly."""
+_NAMEABLE: Final = re.compile(r'[^\\"\x00-\x1f]*')
+"""Names that msgspec can give to a field."""
 _WHITE_SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -145,14 +149,14 @@ class _Rows:
         """
         if damage:
             raise _BadRow("", damage)
-        try:
-            if not self._nested:
+        if not self._nested:
+            with contextlib.suppress(msgspec.DecodeError, RecursionError):
                 return self._decode(text)
-            return self.from_object(msgspec.json.decode(text))
-        except msgspec.ValidationError:
-            return self.from_object(msgspec.json.decode(text))
+        try:
+            value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise _BadRow("", _syntax(error)) from None
+        return self.from_object(value)
 
     def from_object(self, value: object) -> msgspec.Struct:
         """The row of a decoded value.
@@ -182,7 +186,7 @@ class _Rows:
         if not rows:
             return
         # Rows of a struct that had not learnt all members yet lack some of its fields.
-        grown = len(set(map(type, rows))) > 1
+        grown = set(map(type, rows)) != {self._row}
         series = []
         for wanted in self._spelling:
             shape, field = self._header.wanted[wanted], self._fields[wanted]
@@ -202,7 +206,7 @@ class _Rows:
             wanted = self._header.resolve(key)
             if wanted is not None:
                 self._spelling.setdefault(wanted, key)
-            elif len(self._ignored) < _MOST_IGNORED:
+            elif len(self._ignored) < _MOST_IGNORED and _NAMEABLE.fullmatch(key):
                 self._ignored[key] = None
         if len(self._spelling) + len(self._ignored) > known:
             self._make()
@@ -213,7 +217,8 @@ class _Rows:
         for wanted, key in self._spelling.items():
             shape = self._header.wanted[wanted]
             fields.append((self._fields[wanted], _TYPES[shape], _MISSING[shape]))
-            names[self._fields[wanted]] = key
+            # A name that no struct can have is met in `from_object` alone.
+            names[self._fields[wanted]] = key if _NAMEABLE.fullmatch(key) else f"\ue000{key!r}"
         for number, key in enumerate(self._ignored):
             fields.append((f"ignored_{number}", msgspec.Raw, msgspec.Raw()))
             names[f"ignored_{number}"] = key
@@ -283,9 +288,9 @@ class _Document:
 
     def __init__(self, opened: Opened, encoding: str | None, limits: Limits) -> None:
         self._name = opened.name
-        self._blocks = read_blocks(opened, encoding, limits)
+        self._parts = read_text(opened, encoding)
         self._limits = limits
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
         self._text = ""
         self._place = 0
         self.line = 1
@@ -333,7 +338,7 @@ class _Document:
                 if not self._more():
                     where = getattr(error, "pos", self._place)
                     self._advance(min(where, len(self._text)))
-                    raise self.broken(getattr(error, "msg", "a number is too long")) from None
+                    raise self.broken(getattr(error, "msg", "a number it cannot hold")) from None
 
     def end(self) -> None:
         """Check that nothing follows."""
@@ -358,12 +363,11 @@ class _Document:
         self._place = place
 
     def _more(self) -> bool:
-        block = next(self._blocks, None)
-        if block is None:
+        # A part is empty where a character goes on in the next.
+        part = next((part for part in self._parts if part), "")
+        if not part:
             return False
-        for number, reason in block.damaged.items():
-            raise WrongEncoding(f"{self._name}: line {number}: {reason}")
-        self._text = self._text[self._place :] + block.data.decode()
+        self._text = self._text[self._place :] + part
         self._place = 0
         return True
 
@@ -371,10 +375,12 @@ class _Document:
 def _syntax(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "objects nested too deep"
-    message = str(error)
-    if isinstance(error, msgspec.ValidationError):
-        return "is not an object; write one JSON object a line"
-    return f"not JSON: {message.removeprefix('JSON is malformed: ')}"
+    return f"not JSON: {str(error).removeprefix('JSON is malformed: ')}"
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity are no JSON, though Python's decoder takes them."""
+    raise ValueError(name)
 
 
 def _kind(value: object) -> str:
@@ -403,10 +409,10 @@ def _checked(name: str, shape: Shape, value: Any) -> Any:
         return tuple(value)
     if shape in (Shape.TEXT, Shape.NUMBER) and isinstance(value, list) and len(value) <= 1:
         return _checked(name, shape, value[0] if value else None)
-    try:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _BadRow(name, "is a number out of range")
+    with contextlib.suppress(msgspec.ValidationError):
         return msgspec.convert(value, _TYPES[shape])
-    except msgspec.ValidationError:
-        pass
     if isinstance(value, list):
         raise _BadRow(name, f"has {len(value)} values, one is allowed")
     raise _BadRow(name, f"is {_kind(value)}; {_EXPECTED[shape]}")

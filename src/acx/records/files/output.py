@@ -71,17 +71,22 @@ class AtomicFile:
         """
         if self._file is None:
             return
+        try:
+            self._settle(self._file)
+        finally:
+            self.discard()
+
+    def _settle(self, file: IO[bytes]) -> None:
         with self.refusing():
-            self._file.flush()
+            file.flush()
             if self._temporary is None:
-                self._pass_on(self._file)
-                self._file.close()
-            else:
-                os.fsync(self._file.fileno())
-                self._file.close()
-                self._temporary.replace(self._target)
-                _sync_folder(self._target.parent)
-        self._file = self._temporary = None
+                self._pass_on(file)
+                return
+            os.fsync(file.fileno())
+            file.close()
+            self._temporary.replace(self._target)
+            self._temporary = None
+            _sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Drop what was written; what stood there before still stands."""
@@ -133,18 +138,14 @@ class AtomicFile:
 
     @contextlib.contextmanager
     def refusing(self) -> Iterator[None]:
-        """Within, what the system refuses is `Unwritable`, and nothing is left behind."""
+        """Within, what the system refuses is `Unwritable`."""
         try:
             yield
         except OSError as error:
-            self.discard()
             reason = error.strerror or type(error).__name__
             raise Unwritable(
                 f"{self._shown}: cannot write: {reason}; nothing was written"
             ) from None
-        except Unwritable:
-            self.discard()
-            raise
 
 
 def _is_special(path: Path) -> bool:

@@ -73,6 +73,8 @@ class _Column:
         self._shape = shape
 
     def series(self, array: pa.Array) -> pl.Series:
+        # Text that is not UTF-8 would be undefined behaviour in what follows.
+        array.validate(full=True)
         kind = array.type
         if pa.types.is_dictionary(kind):
             return self.series(array.dictionary_decode())

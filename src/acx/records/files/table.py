@@ -231,13 +231,10 @@ class _Rows:
                 pl.Series(LINE, self._chunk.lines, pl.Int64),
             ]
         ).with_columns(pl.lit(self._file).alias(FILE))
-        blank = self._blank_rows(frame)
         if reading.seen is not None:
-            self._check_unique(reading.seen, frame[reading.unique], blank)
-        kept = ~blank
+            self._check_unique(reading.seen, frame[reading.unique])
+        kept = np.ones(self._height, dtype=bool)
         for place in sorted(self._bad):
-            if blank[place]:
-                continue
             kept[place] = False
             name, reason = self._bad[place]
             reading.rejects.add(
@@ -249,20 +246,6 @@ class _Rows:
             )
         reading.rejects.accepted += int(kept.sum())
         return frame if kept.all() else frame.filter(pl.Series(kept))
-
-    def _blank_rows(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
-        """Rows in which nothing stands, as spreadsheets leave them at the end: no rows at all."""
-        stands = [
-            pl.col(name).list.len() > 0 if dtype == pl.List else pl.col(name) != ""
-            for name, dtype in self._chunk.frame.schema.items()
-        ]
-        if not stands:
-            return np.zeros(self._height, dtype=bool)
-        return (
-            self._chunk.frame.select((~pl.any_horizontal(stands)).alias("blank"))["blank"]
-            .to_numpy()
-            .copy()
-        )
 
     def _column(self, column: Column) -> pl.Series:
         series = self._many(column) if column.many else self._one(column)
@@ -409,8 +392,8 @@ class _Rows:
             self._bad.setdefault(place, (column.name, reason))
         return parsed.dt.strftime(column.date).fill_null("")
 
-    def _check_unique(self, seen: Seen, values: pl.Series, blank: NDArray[np.bool_]) -> None:
-        counted = ~blank & (values != "").to_numpy()
+    def _check_unique(self, seen: Seen, values: pl.Series) -> None:
+        counted = (values != "").to_numpy().copy()
         counted[list(self._bad)] = False
         rows = np.flatnonzero(counted)
         lines = self._chunk.lines[rows]

@@ -67,6 +67,29 @@ def read_blocks(opened: Opened, encoding: str | None, limits: Limits) -> Iterato
         line += data.count(b"\n")
 
 
+def read_text(opened: Opened, encoding: str | None) -> Iterator[str]:
+    """Read text that is no lines, in parts.
+
+    Args:
+        opened: the file.
+        encoding: as Python names it; UTF-8 where None.
+
+    Raises:
+        WrongEncoding: bytes that are no text in the encoding.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    done = 0
+    for chunk in _utf8(opened, encoding):
+        try:
+            yield decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise WrongEncoding(
+                f"{opened.name}: not {encoding or 'UTF-8'} at byte {done + error.start:,}; name "
+                "its encoding, e.g. --encoding windows-1252"
+            ) from None
+        done += len(chunk)
+
+
 def _utf8(opened: Opened, encoding: str | None) -> Iterator[bytes]:
     """The file's bytes in UTF-8; what is no text in its encoding stays as it is, not UTF-8."""
     chunks = _chunks(opened.stream)

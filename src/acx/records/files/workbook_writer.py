@@ -110,10 +110,9 @@ class WorkbookWriter:
             self._write(cells, style="")
 
     def end(self) -> None:
-        """Finish the file."""
-        self._sheet.write(_END.encode())
-        self._sheet.close()
-        self._zip.close()
+        """Finish the file; what cannot be finished is let go of."""
+        with self._zip, self._sheet:
+            self._sheet.write(_END.encode())
 
     def _write(self, cells: pl.DataFrame, *, style: str) -> None:
         numbers = pl.int_range(self._row + 1, self._row + 1 + cells.height).cast(pl.String)
