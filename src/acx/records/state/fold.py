@@ -17,7 +17,6 @@ from acx.records.event import (
     Dispute,
     Outcome,
     Resolution,
-    report_id,
 )
 from acx.records.state.governance import Governance
 from acx.records.state.kept import OUTCOME_TAG, Kept
@@ -198,39 +197,41 @@ class _Fold:
         return "no_report" if self.own is None else step(self, kept)
 
     def view(self) -> ReportView | None:
-        if not self.timeline:
-            return None
-        state = self._state()
+        if self.own is not None:
+            return self._present(self.own)
+        state = self._gone()
         if state is None:
             return None
-        first, last = self.timeline[0].index, self.timeline[-1].index
-        own = self.own
-        if own is None:
-            return ReportView(
-                id=self.report,
-                state=state,
-                first_index=first,
-                last_index=last,
-                upgrade_needed=self.upgrade_needed,
-                timeline=tuple(self.timeline),
-            )
         return ReportView(
             id=self.report,
             state=state,
+            first_index=self.timeline[0].index,
+            last_index=self.timeline[-1].index,
+            upgrade_needed=self.upgrade_needed,
+            timeline=tuple(self.timeline),
+        )
+
+    def _present(self, own: _Contribution) -> ReportView:
+        standing = [
+            c for c in self.corroborations.values() if c.standing and c.version == own.version
+        ]
+        tags = {c.tag for c in standing}
+        if own.standing:
+            tags.add(own.tag)
+        disputes = self.disputes.values()
+        return ReportView(
+            id=self.report,
+            state=self._state(len(tags)),
             version=own.version,
             report_json=own.body,
-            contributors=self._contributors(),
-            corroborations=tuple(
-                _CORROBORATION.decode(c.body)
-                for c in self.corroborations.values()
-                if c.standing and c.version == own.version
-            ),
-            first_index=first,
-            last_index=last,
-            disputes=tuple(dispute.view() for dispute in self.disputes.values()),
+            contributors=len(tags),
+            corroborations=tuple(_CORROBORATION.decode(c.body) for c in standing),
+            first_index=self.timeline[0].index,
+            last_index=self.timeline[-1].index,
+            disputes=tuple(dispute.view() for dispute in disputes),
             awaiting_answer=tuple(
                 dispute.id
-                for dispute in self.disputes.values()
+                for dispute in disputes
                 if dispute.stage == "open" and own.standing and own.id not in dispute.answers
             ),
             outcomes=self._outcomes(),
@@ -239,13 +240,10 @@ class _Fold:
             timeline=tuple(self.timeline),
         )
 
-    def _state(self) -> State | None:
-        if self.own is None:
-            return self._gone()
+    def _state(self, contributors: int) -> State:
         stages = {dispute.stage for dispute in self.disputes.values()}
         if "upheld" in stages:
             return "rejected"
-        contributors = self._contributors()
         if contributors == 0:
             return "withdrawn"
         if "open" not in stages:
@@ -267,18 +265,6 @@ class _Fold:
         gone_before = self.governance.gone_between(-1, self.named_by_operator)
         return "expired" if gone_before else None
 
-    def _contributors(self) -> int:
-        if self.own is None:
-            return 0
-        tags = {
-            c.tag
-            for c in self.corroborations.values()
-            if c.standing and c.version == self.own.version
-        }
-        if self.own.standing:
-            tags.add(self.own.tag)
-        return len(tags)
-
     def _outcomes(self) -> dict[str, int]:
         counts: dict[str, int] = {}
         for outcome, _ in self.outcomes.values():
@@ -290,8 +276,7 @@ class _Fold:
     def _open(self, kept: Kept) -> str:
         if self.own is not None:
             return "already_open"
-        if report_id(kept.by) != self.report:
-            return "not_its_key"
+        # That the report's id is its key's, `parse_event` has seen to.
         tag = kept.tag(1)
         if not tag:
             return "tag"

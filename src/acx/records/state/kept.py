@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from acx.records.event import OPERATOR_TYPES, Event, outcome_context
+from acx.records.event import OPERATOR_TYPES, Event, outcome_context, stand_context
 
 OUTCOME_TAG: Final = 0
 """Number that stands for the context `outcome/REPORT`; versions, from 1, for `stand/REPORT/N`."""
 
-_STAND = re.compile(r"stand/([a-z2-7]{26})/([1-9][0-9]{0,8})", re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,10 @@ def keep(entry: Entry) -> Kept:
 
 def _numbered(event: Event) -> Sequence[tuple[int, str]]:
     numbered = []
+    prefix = stand_context(event.report, 1)[:-1]
     for context, tag in event.tags.items():
-        if context == outcome_context(event.report):
+        if context.startswith(prefix) and _VERSION.fullmatch(context, len(prefix)):
+            numbered.append((int(context[len(prefix) :]), tag))
+        elif context == outcome_context(event.report):
             numbered.append((OUTCOME_TAG, tag))
-        elif (match := _STAND.fullmatch(context)) and match[1] == event.report:
-            numbered.append((int(match[2]), tag))
     return sorted(numbered)
