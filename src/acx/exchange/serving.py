@@ -6,13 +6,14 @@ here, so that no door can be left open by a route.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import msgspec
 from msgspec import Meta
@@ -28,14 +29,18 @@ from acx.exchange.intake.authorise import Poster, Tags, make_tags
 from acx.exchange.intake.contexts import MAX_CONTEXTS
 from acx.exchange.intake.intake import Acknowledgement, Intake
 from acx.exchange.intake.rules import Known
+from acx.exchange.sequencer.outbox import outcome
 from acx.exchange.sequencer.sequencer import Appended, Published, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import load_period_secrets
 from acx.log.checkpoint import Checkpoint
 from acx.records.event import Event
 
-POST_SECONDS = 30.0
+POST_SECONDS: Final = 30.0
 """How long a poster waits for its acknowledgement before it is told to ask again."""
+RECORD_SECONDS: Final = 5.0
+"""How long a join waits to be on record; it is good even if that takes longer."""
+_POLL_SECONDS: Final = 0.01
 
 
 class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +140,7 @@ class Service(AbstractContextManager["Service"]):
         return self.sequencer.ready
 
     def join(self, request: JoinRequest, signed_by: str) -> Joined:
-        """Make the holder of an invite a member.
+        """Make the holder of an invite a member, on record.
 
         Args:
             request: as sent.
@@ -148,15 +153,27 @@ class Service(AbstractContextManager["Service"]):
         if signed_by != request.member_key:
             raise MalformedRequest("the request is signed by another key than its member_key")
         with self._database.write() as connection:
-            return join(connection, request, now=self._clock())
+            joined, decision = join(connection, request, now=self._clock())
+        if decision is not None:
+            self._await(decision)
+        return joined
 
     def tags(self, request: TagsRequest, signed_by: str) -> Tags:
         """Tags for a member's contexts; see `acx.exchange.intake.authorise.make_tags`."""
-        (key_id,) = self._secrets
         with self._database.read() as connection:
             return make_tags(
-                connection, signed_by, request.contexts, key_id=key_id, secrets=self._secrets
+                connection,
+                signed_by,
+                request.contexts,
+                key_id=self.tag_key,
+                secrets=self._secrets,
             )
+
+    @property
+    def tag_key(self) -> str:
+        """Id of the key that tags are made under."""
+        (key_id,) = self._secrets
+        return key_id
 
     def member(self, token: str) -> Member:
         """The member a bearer token belongs to.
@@ -206,6 +223,16 @@ class Service(AbstractContextManager["Service"]):
         """Key pages from the one that holds `after + 1` on."""
         with self._database.read() as connection:
             return key_pages(connection, self.published, after)
+
+    def _await(self, decision: int) -> None:
+        """Wait until a decision is on record: what its maker does next may rest on it."""
+        self.sequencer.wake()
+        deadline = time.monotonic() + RECORD_SECONDS
+        while time.monotonic() < deadline:
+            with self._database.read() as connection:
+                if outcome(connection, decision) is not None:
+                    return
+            time.sleep(_POLL_SECONDS)
 
     def _heard(self, published: Published) -> None:
         self.live.feed(published)

@@ -107,7 +107,9 @@ def create_invite(
     return fresh
 
 
-def join(connection: Connection, request: JoinRequest, *, now: datetime) -> Joined:
+def join(
+    connection: Connection, request: JoinRequest, *, now: datetime
+) -> tuple[Joined, int | None]:
     """Make the holder of an invite a member.
 
     The same key again, with the same invite, gets a fresh token: the answer to a join can be lost.
@@ -116,6 +118,9 @@ def join(connection: Connection, request: JoinRequest, *, now: datetime) -> Join
         connection: a transaction that writes.
         request: its signature by `request.member_key` is already verified.
         now: the exchange's time.
+
+    Returns:
+        What the member gets, and the decision in the outbox that puts it on record, if it is new.
 
     Raises:
         InviteRefused: unknown invite, wrong secret, or a key that is a member's already.
@@ -131,7 +136,7 @@ def join(connection: Connection, request: JoinRequest, *, now: datetime) -> Join
         raise InviteRefused(_REFUSED)
     token = new_token()
     if invite.used_by is not None:
-        return _join_again(connection, invite.used_by, request, token)
+        return _join_again(connection, invite.used_by, request, token), None
     if invite.expires < hour_text(now):
         raise InviteExpired(f"the invite was good until {invite.expires}: ask for a new one")
     taken = connection.execute(
@@ -158,8 +163,9 @@ def join(connection: Connection, request: JoinRequest, *, now: datetime) -> Join
         update(invites).where(invites.c.id == invite.id).values(used_by=request.member_key)
     )
     target = public_name(member, invite.role, request.member_key)
-    plan(connection, Planned("act", Act(act="joined", code=invite.role, target=target)))
-    return Joined(member=member, role=invite.role, token=token)
+    act = Act(act="joined", code=invite.role, target=target)
+    decision = plan(connection, Planned("act", act))
+    return Joined(member=member, role=invite.role, token=token), decision
 
 
 def _join_again(connection: Connection, used_by: str, request: JoinRequest, token: str) -> Joined:

@@ -14,6 +14,7 @@ rows, at the start and after every failure, by the same steps.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -141,7 +142,8 @@ class Sequencer:
         self._service_key: Ed25519PrivateKey = home.service_key()
         self._service = public_key_text(self._service_key)
         self._lead = Lead(database, home.path)
-        self._posts: queue.Queue[_Post] = queue.Queue(MAX_WAITING)
+        # None wakes the thread without posting anything.
+        self._posts: queue.Queue[_Post | None] = queue.Queue(MAX_WAITING)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._last_success = time.monotonic()
@@ -171,6 +173,7 @@ class Sequencer:
         """Finish the commit in hand, and let another process lead."""
         self._stopping.set()
         if self._thread is not None:
+            self.wake()
             self._thread.join()
         self._lead.release()
         self._refuse_waiting("the exchange is stopping")
@@ -193,6 +196,11 @@ class Sequencer:
         except queue.Full:
             raise Unavailable("too many events wait to be appended: send it again later") from None
         return post.place
+
+    def wake(self) -> None:
+        """Have the outbox looked at now, and not at the next poll."""
+        with contextlib.suppress(queue.Full):
+            self._posts.put_nowait(None)
 
     def drain(self) -> None:
         """Append what the outbox holds, in this thread; for a process that does nothing else."""
@@ -222,16 +230,18 @@ class Sequencer:
 
     def _gather(self) -> list[_Post]:
         """The posts of the next group; none if none came for a while."""
-        try:
-            posts = [self._posts.get(timeout=POLL_SECONDS)]
-        except queue.Empty:
-            return []
-        deadline = time.monotonic() + GATHER_SECONDS
+        posts: list[_Post] = []
+        seconds = POLL_SECONDS
+        deadline = 0.0
         while len(posts) < MAX_GROUP:
             try:
-                posts.append(self._posts.get(timeout=max(0.0, deadline - time.monotonic())))
+                post = self._posts.get(timeout=seconds)
             except queue.Empty:
                 break
+            if post is not None:
+                posts.append(post)
+            deadline = deadline or time.monotonic() + GATHER_SECONDS
+            seconds = max(0.0, deadline - time.monotonic())
         return posts
 
     def _succeeded(self) -> None:
@@ -253,9 +263,10 @@ class Sequencer:
                 post = self._posts.get_nowait()
             except queue.Empty:
                 return
-            post.place.set_exception(
-                Unavailable(f"not acknowledged ({reason}): send the same bytes again")
-            )
+            if post is not None:
+                post.place.set_exception(
+                    Unavailable(f"not acknowledged ({reason}): send the same bytes again")
+                )
 
     def _catch_up(self) -> None:
         """Publish the rows that are ahead of what is published, and know the log again."""
