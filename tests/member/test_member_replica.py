@@ -411,7 +411,7 @@ def test_only_one_process_writes(replica: Replica) -> None:
     with (
         replica.writing(),
         pytest.raises(ReplicaError, match="another acx is writing"),
-        second.writing(),
+        second.writing(patience=0),
     ):
         pass
 

@@ -9,7 +9,7 @@ which is all that `--dry-run` does; `queue` puts what was decided into the outbo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -32,6 +32,7 @@ from acx.records.event import (
 from acx.records.files.reports import ReportRow
 from acx.records.leaving import subject_of
 from acx.records.report import Report
+from acx.records.state import DisputeView, ReportView
 
 STANDING: Final = ("active", "disputed", "suspended")
 
@@ -119,6 +120,27 @@ class Planner:
                 if hit:
                     drafts[place] = self._corroboration(row, report, hit)
         return drafts
+
+    def amendment(self, identifier: str, row: ReportRow) -> Draft:
+        """A draft that puts a whole new report in the place of one of ours.
+
+        Raises:
+            ContributionError: it is none of ours that stands, or the row cannot leave.
+        """
+        contribution = own_contribution(self._wallet, identifier)
+        if contribution.kind != "report":
+            raise ContributionError(
+                f"{identifier} is a corroboration; withdraw it, and corroborate again"
+            )
+        try:
+            report = self._report(row)
+        except _Rejected as rejected:
+            raise ContributionError(f"{rejected.field}: {rejected}") from None
+        draft = self._reported_before(row, report, contribution)
+        if draft.action != "amend":
+            reason = draft.reason or "says this already"
+            raise ContributionError(f"report {contribution.report} {reason}")
+        return draft
 
     def _report(self, row: ReportRow) -> Report:
         """What may leave of a row."""
@@ -240,22 +262,23 @@ class Planner:
         return found
 
     def _corroboration(self, row: ReportRow, report: Report, hit: str) -> Draft:
-        view = self._replica.report(hit)
-        version = view.version if view is not None else 1
-        body = Corroboration(
-            version=version, confirmed_by=report.confirmed_by, confirmed_on=report.confirmed_on
-        )
-        earlier = [c for c in self._wallet.contributions(report=hit) if c.kind == "corroboration"]
-        if any(c.version == version and c.state == "open" for c in earlier):
-            return _draft(row, "unchanged", report=hit, reason="was corroborated by another row")
-        return _draft(
-            row,
-            "corroborate",
-            report=hit,
-            leaves=canonical(body),
+        try:
+            draft = corroboration(
+                self._wallet,
+                self._replica,
+                hit,
+                confirmed_by=report.confirmed_by,
+                confirmed_on=report.confirmed_on,
+                account=row.account.id,
+            )
+        except ContributionError as error:
+            return _draft(row, "unchanged", report=hit, reason=str(error))
+        return msgspec.structs.replace(
+            draft,
             digest=_digest(report),
-            version=version,
             reason="hits a standing report at `exact`; --new opens another",
+            file=row.file,
+            line=row.line,
         )
 
 
@@ -263,6 +286,86 @@ class _Rejected(Exception):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason.removeprefix(f"{field}: "))
         self.field = field
+
+
+def corroboration(
+    wallet: Wallet,
+    replica: Replica,
+    report: str,
+    *,
+    confirmed_by: Sequence[str],
+    confirmed_on: str,
+    account: str = "",
+) -> Draft:
+    """A draft that stands behind a report of somebody else, in its present version.
+
+    Raises:
+        ContributionError: the report does not stand, is our own, or we stand behind it already.
+    """
+    view = require_standing(replica, report)
+    for contribution in wallet.contributions(report=report):
+        if contribution.kind == "report":
+            raise ContributionError(f"report {report} is our own")
+        if (
+            contribution.kind == "corroboration"
+            and contribution.state == "open"
+            and contribution.version == view.version
+        ):
+            raise ContributionError(f"we stand behind report {report} already")
+    content = {
+        "version": view.version,
+        "confirmed_by": tuple(confirmed_by),
+        "confirmed_on": confirmed_on,
+    }
+    try:
+        body = msgspec.convert(content, Corroboration)
+    except msgspec.ValidationError as error:
+        raise ContributionError(f"corroboration of {report}: {error}") from None
+    return Draft(
+        action="corroborate",
+        account=account,
+        report=report,
+        leaves=canonical(body),
+        version=view.version,
+    )
+
+
+def require_standing(replica: Replica, report: str) -> ReportView:
+    """A report that can be followed up.
+
+    Raises:
+        ContributionError: there is none of this id, or it is closed.
+    """
+    view = replica.report(report)
+    if view is None:
+        raise ContributionError(f"the log has no report {report}; check the id, or run `acx sync`")
+    if view.state not in STANDING:
+        raise ContributionError(f"report {report} is {view.state}; it takes no more")
+    return view
+
+
+def open_disputes(
+    wallet: Wallet, replica: Replica
+) -> Iterator[tuple[Contribution, ReportView, DisputeView]]:
+    """Open disputes about what we stand behind, and have not answered."""
+    for contribution in wallet.contributions():
+        if contribution.kind == "outcome" or contribution.state != "open":
+            continue
+        view = replica.report(contribution.report)
+        if view is None or not contribution.event:
+            continue
+        answered = {
+            message.ref
+            for message in wallet.messages(contribution=contribution.id, states=("waiting", "sent"))
+            if message.type == "answer"
+        }
+        for dispute in view.disputes:
+            if (
+                dispute.stage == "open"
+                and contribution.event not in dispute.answers
+                and dispute.id not in answered
+            ):
+                yield contribution, view, dispute
 
 
 def queue(wallet: Wallet, drafts: Iterable[Draft]) -> list[Message]:

@@ -13,61 +13,62 @@ Nothing is printed here: progress comes by callback, results as frozen records, 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import msgspec
 import polars as pl
 
-from acx.log.checkpoint import open_checkpoint
-from acx.log.errors import LogError
-from acx.log.note import Verifier
 from acx.member.authorise import ExchangeTags
 from acx.member.client import ExchangeClient, Poster
-from acx.member.contribute import Draft, Planner, queue
-from acx.member.errors import ExchangeError, NoMember, SettingError, Unreachable, WalletError
+from acx.member.contribute import (
+    Draft,
+    Planner,
+    corroboration,
+    follow_up,
+    open_disputes,
+    outcome,
+    own_contribution,
+    queue,
+    require_standing,
+)
+from acx.member.errors import ContributionError, NoMember, SettingError
+from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase
 from acx.member.outbox import Outbox, Sent
-from acx.member.replica import Replica, Trust
+from acx.member.replica import Replica
 from acx.member.screen import Hit, Screener, require_fresh
-from acx.member.seed import Seed
-from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve, write_config
+from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
-from acx.member.vault import sync_directory, write_secret_file
 from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
 from acx.member.wallet import Contribution, Message, Wallet
+from acx.member.watch import Item, watch
 from acx.records.account import Account
-from acx.records.event import canonical
+from acx.records.event import Answer, Outcome, Withdrawal
 from acx.records.files.reports import ReportRow
-from acx.records.invite import Invite, parse_invite
+from acx.records.report import Standard
 from acx.records.state import ReportView
 
-WALLET: Final = "wallet"
-REPLICA: Final = "replica"
-TERMS: Final = "1"
-"""Version of the terms of membership that joining accepts, unless another is named."""
-
-
-class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """A new membership.
-
-    Attributes:
-        member: the id the exchange gave.
-        role: what the member may do.
-        origin: the exchange's name.
-        url: where it answers.
-        sandbox: whether it is one to try things on.
-        phrase: the recovery phrase; shown once, to be written down.
-    """
-
-    member: str
-    role: str
-    origin: str
-    url: str
-    sandbox: bool
-    phrase: str
+__all__ = [
+    "REPLICA",
+    "TERMS",
+    "WALLET",
+    "Checked",
+    "Compared",
+    "Confirmation",
+    "Hit",
+    "InboxItem",
+    "Joined",
+    "Member",
+    "OwnReport",
+    "Reported",
+    "Sent",
+    "Synced",
+    "Verified",
+    "check",
+    "screen",
+]
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +109,44 @@ class OwnReport(msgspec.Struct, frozen=True, kw_only=True):
     disputes: tuple[str, ...]
 
 
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """That we confirmed the actor of somebody else's report ourselves.
+
+    Attributes:
+        report: the report's id.
+        confirmed_by: standards of proof that we met.
+        confirmed_on: the month.
+        account: our own id of the account; it does not leave.
+    """
+
+    report: str
+    confirmed_by: tuple[Standard, ...]
+    confirmed_on: str
+    account: str = ""
+
+
+class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that waits for us to act.
+
+    Attributes:
+        kind: `dispute` (answer it) or `refused` (the exchange did not take a message).
+        account: our own id of the account, where one is known.
+        report: the report.
+        dispute: id of the dispute, to answer.
+        code: why the accused contests the report.
+        lapsed: whether the deadline has passed.
+        problem: why a message was refused.
+    """
+
+    kind: str
+    account: str
+    report: str
+    dispute: str = ""
+    code: str = ""
+    lapsed: bool = False
+    problem: str = ""
+
+
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification found: one's own copy, and another's word if it was asked for."""
 
@@ -124,70 +163,18 @@ class Member:
         self.settings = settings
         self._config = config
 
-    # -- joining --------------------------------------------------------------------------------
+    # -- opening --------------------------------------------------------------------------------
 
-    @classmethod
+    @staticmethod
     def join(
-        cls,
         invite_line: str,
         home: Path,
         *,
         terms: str = TERMS,
         arguments: Mapping[str, Any] | None = None,
     ) -> Joined:
-        """Become a member: keys are made here, and the invite is used up.
-
-        Steps: (1) the invite is read; (2) whoever answers is the exchange it names; (3) the keys
-        are on disk before they are used; (4) the exchange takes them; (5) the replica is laid out;
-        (6) `config.toml` makes it a home. Run again after a lost answer, it goes on at (4).
-
-        Args:
-            invite_line: as the operator handed it over.
-            home: a directory that is no home yet.
-            terms: version of the terms of membership that are accepted.
-            arguments: settings from the command line.
-
-        Raises:
-            InviteError: the line is damaged.
-            NoMember: the directory is taken.
-            ExchangeError: the exchange did not answer, or refused; nothing is left behind unless
-                it may have taken the keys.
-        """
-        # (1)
-        invite = parse_invite(invite_line)
-        if (home / CONFIG_FILE).exists():
-            raise NoMember(f"{home} is a member's home already; choose another --home")
-        settings = resolve(home, arguments)
-        url = settings.url or invite.url
-        client = ExchangeClient(url, timeout=settings.timeout, proxy=settings.proxy)
-        try:
-            # (2)
-            _recognise(client, invite)
-            with _new_home(home) as kept:
-                # (3)
-                wallet = _wallet_for(home / WALLET, invite.origin, _passphrase(settings))
-                kept.on_doubt = True
-                # (4)
-                joined = client.join(invite, wallet.seed().member_key(), terms)
-                for name, value in (("token", joined.token), ("member", joined.member)):
-                    wallet.keep_secret(name, value.encode())
-                wallet.keep_secret("invite", canonical(invite))
-                # (5)
-                _replica_for(home / REPLICA, Trust.of(invite)).close()
-                # (6)
-                _write_config(home, invite, url, joined.role)
-            phrase = wallet.seed().phrase()
-            wallet.close()
-        finally:
-            client.close()
-        return Joined(
-            member=joined.member,
-            role=joined.role,
-            origin=invite.origin,
-            url=url,
-            sandbox=invite.sandbox,
-            phrase=phrase,
-        )
+        """Become a member; see `acx.member.join.join`."""
+        return join(invite_line, home, terms=terms, arguments=arguments)
 
     @classmethod
     def open(cls, home: Path, arguments: Mapping[str, Any] | None = None) -> Member:
@@ -220,7 +207,7 @@ class Member:
     @contextmanager
     def wallet(self) -> Iterator[Wallet]:
         """The wallet, opened."""
-        wallet = Wallet.open(self.home / WALLET, _passphrase(self.settings))
+        wallet = Wallet.open(self.home / WALLET, read_passphrase(self.settings))
         try:
             yield wallet
         finally:
@@ -333,13 +320,7 @@ class Member:
         with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
             if not dry_run:
                 self._sync(wallet, client, replica)
-            planner = Planner(
-                wallet,
-                replica,
-                default_country=self.settings.default_country,
-                only_amend=only_amend,
-                always_new=always_new,
-            )
+            planner = self._planner(wallet, replica, only_amend=only_amend, always_new=always_new)
             drafts = planner.plan(rows)
             if dry_run:
                 return Reported(
@@ -357,6 +338,175 @@ class Member:
                 )
             sent = self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)
             return Reported(drafts=tuple(drafts), reports=tuple(reports), sent=sent)
+
+    def corroborate(self, confirmations: Sequence[Confirmation], *, at_once: bool = False) -> Sent:
+        """Stand behind reports of others, each in its present version.
+
+        Raises:
+            ContributionError: a report does not stand, is our own, or we stand behind it already.
+        """
+        with self._sending() as (wallet, replica, outbox):
+            drafts = [
+                corroboration(
+                    wallet,
+                    replica,
+                    item.report,
+                    confirmed_by=item.confirmed_by,
+                    confirmed_on=item.confirmed_on,
+                    account=item.account,
+                )
+                for item in confirmations
+            ]
+            queue(wallet, drafts)
+            return outbox.send(at_once=at_once)
+
+    def amend(self, report: str, row: ReportRow, *, at_once: bool = False) -> Sent:
+        """Put a whole new report in the place of one of ours.
+
+        Args:
+            report: its id, or our own id of the account.
+            row: what it should say.
+            at_once: without gaps.
+
+        Raises:
+            ContributionError: it is none of ours that stands, or the row cannot leave.
+        """
+        with self._sending() as (wallet, replica, outbox):
+            queue(wallet, [self._planner(wallet, replica).amendment(report, row)])
+            return outbox.send(at_once=at_once)
+
+    def withdraw(
+        self,
+        report: str,
+        reason: Literal["error", "duplicate", "cleared"],
+        *,
+        at_once: bool = False,
+    ) -> Sent:
+        """Take back a report or corroboration; what was never sent is just not sent.
+
+        Args:
+            report: its id, the event's, or our own id of the account.
+            reason: `error`, `duplicate` or `cleared`.
+            at_once: without gaps.
+
+        Raises:
+            ContributionError: it is none of ours that stands.
+        """
+        with self._sending() as (wallet, _, outbox):
+            contribution = own_contribution(wallet, report)
+            follow_up(wallet, contribution, "withdrawal", Withdrawal(reason=reason))
+            return outbox.send(at_once=at_once)
+
+    def answer(
+        self, dispute: str, answer: Literal["stands", "withdraws"], *, at_once: bool = False
+    ) -> Sent:
+        """Answer a dispute of a report we stand behind.
+
+        Raises:
+            ContributionError: no open dispute of this id is about a report of ours.
+        """
+        with self._sending() as (wallet, replica, outbox):
+            for contribution, view, found in open_disputes(wallet, replica):
+                if found.id == dispute:
+                    body = Answer(answer=answer)
+                    version = (
+                        view.version if contribution.kind == "report" else (contribution.version)
+                    )
+                    wallet.store(msgspec.structs.replace(contribution, version=version))
+                    follow_up(
+                        wallet, wallet.contribution(contribution.id), "answer", body, ref=dispute
+                    )
+                    return outbox.send(at_once=at_once)
+        raise ContributionError(
+            f"{dispute} is no open dispute that awaits our answer; `acx inbox` lists them"
+        )
+
+    def outcome(
+        self,
+        outcomes: Sequence[tuple[str, Literal["blocked", "removed", "no_match", "kept"]]],
+        *,
+        at_once: bool = False,
+    ) -> Sent:
+        """Say what we did about reports; a later word about the same report replaces it.
+
+        Args:
+            outcomes: report and outcome.
+            at_once: without gaps.
+        """
+        with self._sending() as (wallet, replica, outbox):
+            for report, _ in outcomes:
+                require_standing(replica, report)
+            for report, said in outcomes:
+                outcome(wallet, report, Outcome(outcome=said))
+            return outbox.send(at_once=at_once)
+
+    def inbox(self) -> list[InboxItem]:
+        """What waits for us to act: disputes to answer, messages that were refused."""
+        with self.wallet() as wallet, self.replica() as replica:
+            items = [
+                InboxItem(
+                    kind="dispute",
+                    account=contribution.account,
+                    report=contribution.report,
+                    dispute=dispute.id,
+                    code=dispute.code,
+                    lapsed=dispute.lapsed,
+                )
+                for contribution, _, dispute in open_disputes(wallet, replica)
+            ]
+            for message in wallet.messages(states=("failed",)):
+                contribution = wallet.contribution(message.contribution)
+                items.append(
+                    InboxItem(
+                        kind="refused",
+                        account=contribution.account,
+                        report=contribution.report,
+                        problem=message.problem,
+                    )
+                )
+            return items
+
+    def watch(
+        self,
+        sellers: pl.DataFrame | None = None,
+        *,
+        level: str = "possible",
+        prior: float | None = None,
+    ) -> Iterator[Item]:
+        """Follow the log for ever; see `acx.member.watch.watch`."""
+        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+            yield from watch(
+                replica,
+                client,
+                sellers,
+                level=level,
+                prior=prior,
+                default_country=self.settings.default_country,
+                threads=self.settings.threads,
+            )
+
+    @contextmanager
+    def _sending(self) -> Iterator[tuple[Wallet, Replica, Outbox]]:
+        """What a follow-up needs, with the replica up to date."""
+        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+            self._sync(wallet, client, replica)
+            yield wallet, replica, self._outbox(wallet, client, replica)
+
+    def _planner(
+        self,
+        wallet: Wallet,
+        replica: Replica,
+        *,
+        only_amend: bool = False,
+        always_new: bool = False,
+    ) -> Planner:
+        return Planner(
+            wallet,
+            replica,
+            default_country=self.settings.default_country,
+            only_amend=only_amend,
+            always_new=always_new,
+        )
 
     def send(self, *, at_once: bool = False, progress: Progress | None = None) -> Sent:
         """Send what waits in the outbox."""
@@ -457,117 +607,11 @@ def check(
     return screener.check(account), warning
 
 
-class _Keep:
-    """Whether what a failed join left has to stay, because the exchange may have taken the keys."""
-
-    on_doubt = False
-
-
-@contextmanager
-def _new_home(home: Path) -> Iterator[_Keep]:
-    """A directory that is gone again if joining fails, unless its keys may be in use."""
-    existed = home.exists()
-    wallet_existed = (home / WALLET).exists()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.chmod(0o700)
-    keep = _Keep()
-    try:
-        yield keep
-    except Unreachable as error:
-        if error.sent and keep.on_doubt:
-            raise Unreachable(
-                f"{error}; the exchange may have taken the invite: run the same command again, the"
-                f" keys are kept in {home / WALLET}",
-                sent=True,
-            ) from None
-        _clear(home, existed, wallet_existed)
-        raise
-    except BaseException:
-        _clear(home, existed, wallet_existed)
-        raise
-
-
-def _clear(home: Path, existed: bool, wallet_existed: bool) -> None:
-    if not wallet_existed:
-        for part in (WALLET, REPLICA):
-            shutil.rmtree(home / part, ignore_errors=True)
-        if not existed:
-            home.rmdir()
-
-
-def _recognise(client: ExchangeClient, invite: Invite) -> None:
-    """Check that whoever answers signs as the invite says."""
-    try:
-        open_checkpoint(client.checkpoint(), Verifier.parse(invite.log_key))
-    except LogError as error:
-        raise ExchangeError(
-            f"{client.url} is not the exchange of this invite ({error}); check the address, or ask"
-            " the operator for a new invite"
-        ) from None
-
-
-def _wallet_for(directory: Path, origin: str, passphrase: bytes | None) -> Wallet:
-    try:
-        wallet = Wallet.open(directory, passphrase)
-    except WalletError:
-        return Wallet.create(directory, Seed.generate(origin), origin, passphrase)
-    if wallet.origin != origin:
-        raise WalletError(f"{directory} is a wallet for {wallet.origin}; choose another --home")
-    return wallet
-
-
-def _replica_for(directory: Path, trust: Trust) -> Replica:
-    if not (directory / "replica.db").exists():
-        return Replica.create(directory, trust)
-    replica = Replica.open(directory)
-    if replica.trust != trust:
-        raise NoMember(f"{directory} is another exchange's replica; choose another --home")
-    return replica
-
-
-def _write_config(home: Path, invite: Invite, url: str, role: str) -> None:
-    text = write_config(
-        {
-            "exchange": {
-                "url": url,
-                "origin": invite.origin,
-                "log_key": invite.log_key,
-                "role": role,
-                "sandbox": invite.sandbox,
-                "relays": invite.relays,
-                "witnesses": invite.witnesses,
-                "operators": [
-                    {"name": operator.name, "key": operator.key} for operator in invite.operators
-                ],
-            },
-            "settings": {},
-        }
-    )
-    draft = home / f".{CONFIG_FILE}.new"
-    draft.unlink(missing_ok=True)
-    write_secret_file(draft, text.encode())
-    draft.rename(home / CONFIG_FILE)
-    sync_directory(home)
-
-
 def _read_note(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: {error}; it should hold a checkpoint") from None
-
-
-def _passphrase(settings: Settings) -> bytes | None:
-    if not settings.passphrase_file:
-        return None
-    path = Path(settings.passphrase_file)
-    try:
-        passphrase = path.read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        raise SettingError(f"{path}: {error.strerror}; it should hold the passphrase") from None
-    if not passphrase:
-        raise SettingError(f"{path} is empty; it should hold the passphrase")
-    return passphrase
 
 
 def _own_report(contribution: Contribution, view: ReportView | None, *, waiting: bool) -> OwnReport:

@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ EVIDENCE_DIRECTORY: Final = "evidence"
 SCHEMA_VERSION: Final = 1
 FOLD_BATCH: Final = 100_000
 """Entries folded at a time, so that a first sync of any size fits in memory."""
+PATIENCE_SECONDS: Final = 30.0
 WIPE_SECONDS: Final = 1.0
 """How long a writer waits for readers before it leaves wiping to the next sync."""
 
@@ -305,25 +307,26 @@ class Replica:
     # -- writing --------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, receipts: Iterable[str] = ()) -> Iterator[Writer]:
+    def writing(
+        self, receipts: Iterable[str] = (), *, patience: float = PATIENCE_SECONDS
+    ) -> Iterator[Writer]:
         """Be the one writer.
 
         Args:
             receipts: checkpoints that the exchange signed for us elsewhere; the log must lead to
                 each of them.
+            patience: seconds to wait for another writer to end.
 
         Raises:
-            ReplicaError: another process is.
+            ReplicaError: another process still is.
             InconsistentLog: passed on, after what proves it was kept in `evidence`.
         """
         descriptor = os.open(self.directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _locked(descriptor, patience):
                 raise ReplicaError(
                     f"another acx is writing to {self.directory}; wait for it, or stop it"
-                ) from None
+                )
             with self._explained(), self.keeping_evidence():
                 yield Writer(self, receipts)
         finally:
@@ -637,6 +640,20 @@ class Writer:
         if not busy:
             with database.transaction(self._connection):
                 _set_meta(self._connection, "unwiped", b"")
+
+
+def _locked(descriptor: int, patience: float) -> bool:
+    """Take the writer's lock; the system lets go of it if its holder dies."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _keep_evidence(directory: Path, error: InconsistentLog) -> None:
