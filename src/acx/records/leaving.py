@@ -60,9 +60,11 @@ def subject_of(account: Account, matching_key: bytes, default_country: str = "")
         NotNormalisable: a value to be digested has no normal form; it never leaves as it is.
     """
     values = {field: _tidy(field, getattr(account, field)) for field in LIST_FIELDS}
-    countries = values["country"] or ((default_country,) if default_country else ())
     for field in DIGESTED_FIELDS:
-        digests = [digest(field, value, matching_key, countries) for value in values[field]]
+        digests = [
+            digest(field, value, matching_key, values["country"], default_country)
+            for value in values[field]
+        ]
         # Two writings of one value have one digest.
         values[field] = tuple(dict.fromkeys(digests))
     try:
