@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from rapidfuzz import fuzz, process
+from rapidfuzz import process
+from rapidfuzz.distance import DamerauLevenshtein
 
 from acx.errors import AcxError
 
@@ -64,6 +65,8 @@ class Unwritable(FileFormatError):
 
 
 _SHOWN_CHARACTERS = 60
+_CLOSE = 0.66
+"""Two of three letters agree: one slip in a short name, two in one of six."""
 
 
 def shown(text: object, limit: int = _SHOWN_CHARACTERS) -> str:
@@ -95,6 +98,10 @@ def listed(names: Iterable[object], limit: int = 30) -> str:
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """` (did you mean NAME?)` if one of the known names is close, else nothing."""
     close = process.extractOne(
-        name, known, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=75
+        name,
+        known,
+        scorer=DamerauLevenshtein.normalized_similarity,
+        processor=str.casefold,
+        score_cutoff=_CLOSE,
     )
     return f" (did you mean {shown(close[0])}?)" if close else ""

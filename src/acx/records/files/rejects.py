@@ -13,7 +13,7 @@ from acx.records.files.errors import BadAllowance, shown
 from acx.records.files.output import AtomicFile
 
 _ALLOWANCE: Final = re.compile(r"(?P<rows>[0-9]{1,12})|(?P<percent>[0-9]{1,3}(\.[0-9]{1,6})?)\s?%")
-_ROW_CHARACTERS: Final = 64 * 1024
+_ROW_BYTES: Final = 64 * 1024
 
 
 class Rejects:
@@ -42,7 +42,6 @@ class Rejects:
         self.accepted = 0
         self.warnings: list[str] = []
         self._file: AtomicFile | None = None
-        self._encoder = msgspec.json.Encoder()
 
     def add(self, *, file: str, line: int, field: str, reason: str, row: object = None) -> None:
         """Reject one row.
@@ -59,8 +58,8 @@ class Rejects:
             return
         if self._file is None:
             self._file = AtomicFile(self.path)
-        entry = {"file": file, "line": line, "field": field, "reason": reason, "row": _cut(row)}
-        self._file.write(self._encoder.encode(entry) + b"\n")
+        entry = {"file": file, "line": line, "field": field, "reason": reason, "row": _bounded(row)}
+        self._file.write(msgspec.json.encode(entry) + b"\n")
 
     def warn(self, message: str) -> None:
         """Note what the user should know; said twice, it is noted once."""
@@ -76,7 +75,7 @@ class Rejects:
         Raises:
             BadAllowance: it is neither.
         """
-        match = _ALLOWANCE.fullmatch(str(allowance or 0).strip())
+        match = _ALLOWANCE.fullmatch("0" if allowance is None else str(allowance).strip())
         if match is None:
             raise BadAllowance(
                 f"--allow-rejects {shown(allowance)}: give a number of rows (10) or a share (0.5%)"
@@ -112,10 +111,12 @@ class Rejects:
             self.discard()
 
 
-def _cut(row: object) -> object:
-    """The row, unless it is so long that the rejects would be larger than the input."""
-    if isinstance(row, dict):
-        return {key: _cut(value) for key, value in row.items()}
-    if isinstance(row, str) and len(row) > _ROW_CHARACTERS:
-        return row[:_ROW_CHARACTERS] + "…"
-    return row
+def _bounded(row: object) -> msgspec.Raw:
+    """The row as JSON; the start of its text where it is long, nothing where it cannot be shown."""
+    try:
+        encoded = msgspec.json.encode(row)
+    except (RecursionError, UnicodeError):
+        return msgspec.Raw(b"null")
+    if len(encoded) > _ROW_BYTES:
+        encoded = msgspec.json.encode(encoded[:_ROW_BYTES].decode(errors="ignore") + "…")
+    return msgspec.Raw(encoded)

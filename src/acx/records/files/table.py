@@ -344,7 +344,8 @@ class _Rows:
         if words:
             values = values.replace(words)
         if column.one_of:
-            values = values.str.strip_chars().str.to_lowercase()
+            plain = values.str.strip_chars().str.to_lowercase()
+            values = plain.zip_with(plain.is_in(list(column.one_of)), values)
         return values
 
     def _check(self, values: pl.Series, owner: NDArray[np.integer], column: Column) -> None:
