@@ -42,20 +42,20 @@ class Feed(Source, Protocol):
         """Server-sent events after an index."""
 
 
-class Connected(msgspec.Struct, frozen=True, kw_only=True, tag="connected"):
+class Connected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="connected"):
     """The stream is open, and everything up to `size` is known."""
 
     size: int
 
 
-class Disconnected(msgspec.Struct, frozen=True, kw_only=True, tag="disconnected"):
+class Disconnected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="disconnected"):
     """The stream ended; it is opened again after a pause."""
 
     reason: str
     pause: float
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):
     """An event that is in the log now.
 
     Attributes:
@@ -73,7 +73,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     report_state: str
 
 
-class NewHit(msgspec.Struct, frozen=True, kw_only=True, tag="hit"):
+class NewHit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hit"):
     """A hit that is new or has changed.
 
     Attributes:
