@@ -40,6 +40,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.sync:sync",
         "Bring the replica up to the exchange's head, every entry verified.",
     ),
+    "watch": (
+        "acx.cli.watch:watch",
+        "Stay connected; print each new event, and each new hit among SELLERS, as it arrives.",
+    ),
     "screen": (
         "acx.cli.screen:screen",
         "Screen a whole seller base against the replica. Nothing leaves this machine.",
@@ -49,6 +53,32 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Check one account now, as at a sign-up. Nothing leaves this machine.",
     ),
     "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
+    "corroborate": (
+        "acx.cli.follow_up:corroborate",
+        "Stand behind another member's report, because you confirmed the actor yourselves.",
+    ),
+    "amend": (
+        "acx.cli.follow_up:amend",
+        "Put a whole new report in the place of one of yours.",
+    ),
+    "withdraw": (
+        "acx.cli.follow_up:withdraw",
+        "Take back a report or corroboration of yours; others' hits on it are retracted.",
+    ),
+    "answer": ("acx.cli.follow_up:answer", "Answer a dispute of a report you stand behind."),
+    "outcome": (
+        "acx.cli.follow_up:outcome",
+        "Say anonymously what you did about a report: blocked, removed, no_match or kept.",
+    ),
+    "inbox": (
+        "acx.cli.follow_up:inbox",
+        "List what waits for you: disputes to answer, messages that were refused.",
+    ),
+    "verify": (
+        "acx.cli.verify:verify",
+        "Check the log: recompute every entry, proof and state from the ground up.",
+    ),
+    "export": ("acx.cli.export:export", "Write every report of the replica as a table."),
     "exchange": (
         "acx.cli.exchange:exchange",
         "Run an exchange: admission, serving, governance.",

@@ -71,7 +71,13 @@ def serve(home: Path, host: str, port: int, metrics_port: int | None) -> None:
     """Serve members until stopped."""
     from acx.web import exchange_api
 
-    exchange_api.serve(home, host=host, port=port, metrics_port=metrics_port)
+    exchange_api.serve(
+        home,
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        on_ready=lambda url: click.echo(f"serving at {url}"),
+    )
 
 
 @exchange.group()

@@ -73,7 +73,8 @@ def reading(
     for warning in collected.warnings:
         note(f"acx: warning: {warning}")
     if collected.count:
-        note(f"acx: {collected.count} of {collected.accepted + collected.count} rows were rejected: see {place}")
+        rows = collected.accepted + collected.count
+        note(f"acx: {collected.count} of {rows} rows were rejected: see {place}")
     if given.hits_found:
         ctx.exit(HITS_FOUND)
     if not collected.allowed(allow_rejects):

@@ -42,7 +42,8 @@ def join(
     the wallet's keys back.
     """
     from acx.cli.output import note, print_json
-    from acx.member.home import TERMS, Member
+    from acx.member.home import Member
+    from acx.member.join import TERMS
 
     if len(invite) > 2 or (len(invite) == 2 and url is not None):
         raise click.UsageError("give one invite, and at most one address")

@@ -88,7 +88,7 @@ def report(
                 progress=advance,
             )
         _reject(done.drafts, given.rejects)
-        results = [_result(draft, of) for draft, of in zip(done.drafts, done.reports, strict=True)]
+        results = _results(done)
         if out:
             _write(results, out)
         if as_json:
@@ -183,14 +183,23 @@ def _reject(drafts: Iterable[Draft], rejects: Rejects) -> None:
             )
 
 
-def _result(draft: Draft, report_id: str) -> dict[str, object]:
-    return {
-        "account": draft.account,
-        "action": draft.action,
-        "report": report_id,
-        "reason": draft.reason,
-        "leaves": msgspec.json.decode(draft.leaves) if draft.leaves else None,
-    }
+def _results(done: Reported) -> list[dict[str, object]]:
+    """For each row what was said of it."""
+    from acx.records.event import parse_event
+
+    settled = done.sent.acknowledged if done.sent else ()
+    acknowledged = {parse_event(m.event).report: m.acknowledged for m in settled}
+    return [
+        {
+            "account": draft.account,
+            "action": draft.action,
+            "report": report_id,
+            "reason": draft.reason,
+            "leaves": msgspec.json.decode(draft.leaves) if draft.leaves else None,
+            "acknowledged": acknowledged.get(report_id),
+        }
+        for draft, report_id in zip(done.drafts, done.reports, strict=True)
+    ]
 
 
 def _write(results: list[dict[str, object]], out: str) -> None:

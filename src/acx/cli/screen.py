@@ -61,7 +61,7 @@ def opened(
     home: Path | None, directory: Path | None, arguments: dict[str, object]
 ) -> Iterator[tuple[Replica, Settings]]:
     """The replica that options name, read-only, and the settings that hold."""
-    from acx.member.home import REPLICA
+    from acx.member.join import REPLICA
     from acx.member.replica import Replica
     from acx.member.settings import resolve
 
@@ -85,6 +85,11 @@ def opened(
     metavar="COLUMN",
     help="Show this column of SELLERS in HITS; may be given several times.",
 )
+@click.option(
+    "--since-last",
+    is_flag=True,
+    help="Only what changed since the last such run: new, changed and retracted hits.",
+)
 @level_option
 @prior_option
 @fail_on_option
@@ -98,6 +103,7 @@ def screen(
     sellers: str,
     out: str,
     carry: tuple[str, ...],
+    since_last: bool,
     level: str,
     prior: float | None,
     fail_on: str | None,
@@ -118,6 +124,7 @@ def screen(
     from acx.cli.input import meets, reading
     from acx.cli.output import note, print_json, progress
     from acx.member.home import screen as screen_sellers
+    from acx.member.since_last import SinceLast
     from acx.records.files import read_accounts, write_table
 
     with (
@@ -141,8 +148,13 @@ def screen(
         hits, warning = screen_sellers(
             replica, accounts, settings=settings, level=level, prior=prior, carry=carry
         )
-        write_table([hits], out, joiners={"reasons": ";"})
-        counts = dict(hits.group_by("level").len().iter_rows())
+        memory = SinceLast(_memory(home), sellers, level) if since_last else None
+        found = hits if memory is None else memory.changes(hits, replica)
+        write_table([found], out, joiners={"reasons": ";"})
+        if memory is not None:
+            memory.keep(hits)
+        standing = found.filter(pl.col("change") != "retracted") if since_last else found
+        counts = dict(standing.group_by("level").len().iter_rows())
         given.hits_found = meets(fail_on, counts)
         if warning:
             note(f"acx: warning: {warning}")
@@ -151,6 +163,13 @@ def screen(
             print_json({"sellers": len(accounts), "hits": levels, "out": out})
         elif out != "-":
             note(f"{len(accounts)} sellers: {_words(levels)} -> {out}")
+
+
+def _memory(home: Path | None) -> Path:
+    """Where earlier screenings are remembered."""
+    if home is None:
+        raise click.UsageError("--since-last remembers in the member's directory: give --home")
+    return home
 
 
 def _account_options(command: Decorated) -> Decorated:
@@ -162,7 +181,7 @@ def _account_options(command: Decorated) -> Decorated:
             f"field_{name}",
             multiple=many,
             metavar=name.upper(),
-            help=f"The account's {name.replace('_', ' ')}{'; may be given several times' if many else ''}.",
+            help=f"The account's {name.replace('_', ' ')}{'; repeat for more' if many else ''}.",
         )
         command = option(command)
     return command

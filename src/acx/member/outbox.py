@@ -240,6 +240,7 @@ class Outbox:
     def _acknowledge(
         self, message: Message, contribution: Contribution, answer: Acknowledgement
     ) -> Message:
+        arrived = self._clock()
         event = parse_event(message.event)
         if answer.event != event.id:
             raise BadAnswer(
@@ -261,6 +262,7 @@ class Outbox:
                     k=answer.k,
                     receipt=answer.receipt,
                     problem="",
+                    acknowledged=arrived,
                 )
             )
 

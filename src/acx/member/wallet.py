@@ -108,6 +108,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         receipt: proof that the log holds it.
         k: the entry's secret, base64.
         problem: why it failed.
+        acknowledged: when the exchange acknowledged it, in seconds since 1970; 0 before.
     """
 
     id: int = 0
@@ -124,6 +125,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str = ""
     k: str = ""
     problem: str = ""
+    acknowledged: float = 0.0
 
 
 _Record = TypeVar("_Record", Contribution, Message)

@@ -1,0 +1,41 @@
+"""`acx export`: the replica in the formats others read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from acx.cli.options import json_option
+from acx.cli.screen import opened, replica_options
+
+
+@click.command()
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(("jsonl", "csv", "parquet", "xlsx")),
+    default=None,
+    help="What to write; by default what FILE's name says.",
+)
+@click.option("--out", required=True, metavar="FILE", help="Where to; - is standard output.")
+@replica_options
+@json_option
+def export(
+    file_format: str | None,
+    out: str,
+    home: Path | None,
+    replica_directory: Path | None,
+    max_age: float | None,
+    as_json: bool,
+) -> None:
+    """Write every report of the replica as a table."""
+    from acx.cli.output import note, print_json
+    from acx.member.export import export as write
+
+    with opened(home, replica_directory, {"max_age": max_age}) as (replica, _):
+        rows = write(replica, out, format=file_format)
+    if as_json and out != "-":
+        print_json({"reports": rows, "out": out})
+    elif out != "-":
+        note(f"{rows} reports -> {out}")

@@ -1,0 +1,251 @@
+"""Anonymous follow-ups: `acx corroborate`, `amend`, `withdraw`, `answer`, `outcome`, `inbox`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+from acx.cli.options import home_option, json_option, yes_option
+from acx.records.report import STANDARDS
+
+if TYPE_CHECKING:
+    from acx.member.home import Confirmation
+    from acx.member.outbox import Sent
+    from acx.records.files.reports import ReportRow
+
+OUTCOMES = ("blocked", "removed", "no_match", "kept")
+now_option = click.option(
+    "--now", "at_once", is_flag=True, help="Send without gaps, and with what else waits."
+)
+
+
+@click.command()
+@click.argument("report", required=False)
+@click.argument("file", required=False)
+@click.option("--from", "hits", metavar="HITS", help="Corroborate every report that HITS names.")
+@click.option(
+    "--confirmed-by",
+    multiple=True,
+    type=click.Choice(STANDARDS),
+    help="A standard of proof that you met yourselves; repeat for more.",
+)
+@click.option("--confirmed-on", metavar="YYYY-MM", help="The month of your confirmation.")
+@home_option
+@now_option
+@json_option
+def corroborate(
+    report: str | None,
+    file: str | None,
+    hits: str | None,
+    confirmed_by: tuple[str, ...],
+    confirmed_on: str | None,
+    home: Path,
+    at_once: bool,
+    as_json: bool,
+) -> None:
+    """Stand behind another member's report, because you confirmed the actor yourselves.
+
+    Your confirmation comes from FILE, one row with confirmed_by and confirmed_on, or from the
+    options. A hit alone is no confirmation.
+    """
+    from acx.member.home import Confirmation, Member
+
+    if (report is None) == (hits is None):
+        raise click.UsageError("give a REPORT, or --from HITS")
+    if file is None and not (confirmed_by and confirmed_on):
+        raise click.UsageError("say what you confirmed: FILE, or --confirmed-by and --confirmed-on")
+    row = _one_row(file) if file is not None else None
+    said: Any = {
+        "confirmed_by": row.confirmed_by if row else confirmed_by,
+        "confirmed_on": row.confirmed_on if row else confirmed_on,
+    }
+    if report is not None:
+        wanted = [Confirmation(report=report, account=row.account.id if row else "", **said)]
+    else:
+        wanted = list(_of_hits(str(hits), said))
+    _tell(Member.open(home).corroborate(wanted, at_once=at_once), as_json)
+
+
+@click.command()
+@click.argument("report")
+@click.argument("file")
+@home_option
+@now_option
+@json_option
+def amend(report: str, file: str, home: Path, at_once: bool, as_json: bool) -> None:
+    """Put a whole new report in the place of one of yours.
+
+    REPORT is its id, or your own id of the account. An added or changed account value makes a new
+    version, which corroborators confirm anew.
+    """
+    from acx.member.home import Member
+
+    _tell(Member.open(home).amend(report, _one_row(file), at_once=at_once), as_json)
+
+
+@click.command()
+@click.argument("report")
+@click.option(
+    "--reason",
+    type=click.Choice(("error", "duplicate", "cleared")),
+    default="error",
+    show_default=True,
+    help="Why.",
+)
+@home_option
+@now_option
+@yes_option
+@json_option
+def withdraw(report: str, reason: str, home: Path, at_once: bool, yes: bool, as_json: bool) -> None:
+    """Take back a report or corroboration of yours; others' hits on it are retracted."""
+    from acx.member.home import Member
+
+    if not yes:
+        click.confirm(f"Withdraw {report}? It cannot be undone", abort=True, err=True)
+    chosen = cast("Literal['error', 'duplicate', 'cleared']", reason)
+    _tell(Member.open(home).withdraw(report, chosen, at_once=at_once), as_json)
+
+
+@click.command()
+@click.argument("dispute")
+@click.option("--stands", "said", flag_value="stands", help="The report stands.")
+@click.option("--withdraws", "said", flag_value="withdraws", help="You no longer stand behind it.")
+@home_option
+@now_option
+@json_option
+def answer(dispute: str, said: str | None, home: Path, at_once: bool, as_json: bool) -> None:
+    """Answer a dispute of a report you stand behind."""
+    from acx.member.home import Member
+
+    if said is None:
+        raise click.UsageError("say --stands or --withdraws")
+    chosen = cast("Literal['stands', 'withdraws']", said)
+    _tell(Member.open(home).answer(dispute, chosen, at_once=at_once), as_json)
+
+
+@click.command()
+@click.argument("report", required=False)
+@click.argument("what", required=False, type=click.Choice(OUTCOMES))
+@click.option("--file", help="Many at once: a table with report_id and outcome.")
+@home_option
+@now_option
+@json_option
+def outcome(
+    report: str | None,
+    what: str | None,
+    file: str | None,
+    home: Path,
+    at_once: bool,
+    as_json: bool,
+) -> None:
+    """Say anonymously what you did about a report: blocked, removed, no_match or kept.
+
+    The yearly report counts these; a later word about the same report replaces it.
+    """
+    from acx.member.home import Member
+
+    if (file is None) == (report is None or what is None):
+        raise click.UsageError("give REPORT and what you did, or --file")
+    said = [(str(report), str(what))] if file is None else _outcomes(file)
+    _tell(Member.open(home).outcome(cast("Any", said), at_once=at_once), as_json)
+
+
+@click.command()
+@home_option
+@json_option
+def inbox(home: Path, as_json: bool) -> None:
+    """List what waits for you: disputes to answer, messages that were refused."""
+    from acx.cli.output import note, print_json, print_table
+    from acx.member.home import Member
+
+    items = Member.open(home).inbox()
+    if as_json:
+        print_json(items)
+        return
+    print_table(
+        ("kind", "account", "report", "dispute", "code", "problem"),
+        [(i.kind, i.account, i.report, i.dispute, i.code, i.problem) for i in items],
+    )
+    if not items:
+        note("nothing waits; acx sync first for what is new")
+
+
+def _one_row(file: str) -> ReportRow:
+    """The one report that a file holds."""
+    from acx.records.files import FileFormatError, Rejects, read_reports
+
+    rejects = Rejects()
+    rows = list(read_reports(file, rejects=rejects))
+    if rejects.count or len(rows) != 1:
+        raise FileFormatError(
+            f"{file}: one report is needed, and there are {len(rows)} good rows and "
+            f"{rejects.count} bad ones; acx report --dry-run {file} tells what is wrong"
+        )
+    return rows[0]
+
+
+def _of_hits(file: str, said: Any) -> Iterator[Confirmation]:
+    from acx.member.home import Confirmation
+
+    seen = set()
+    for account, report in _table(file, ("account_id", "report_id")):
+        if report not in seen:
+            seen.add(report)
+            yield Confirmation(report=report, account=account, **said)
+
+
+def _outcomes(file: str) -> list[tuple[str, str]]:
+    from acx.records.files import FileFormatError
+
+    rows = [(report, what) for report, what in _table(file, ("report_id", "outcome"))]
+    for number, (_, what) in enumerate(rows, start=1):
+        if what not in OUTCOMES:
+            raise FileFormatError(
+                f"{file}: row {number}: outcome is {what!r}, and must be one of "
+                f"{', '.join(OUTCOMES)}; nothing was sent"
+            )
+    return rows
+
+
+def _table(file: str, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Columns of a table, all or nothing."""
+    from acx.records.files import Column, FileFormatError, Rejects, read_table
+
+    rejects = Rejects()
+    columns = [Column(name=name, required=True) for name in names]
+    rows = [
+        tuple(row)
+        for frame in read_table(file, columns=columns, rejects=rejects)
+        for row in frame.select(*names).iter_rows()
+    ]
+    if rejects.count:
+        raise FileFormatError(
+            f"{file}: {rejects.count} rows lack {' or '.join(names)}; nothing was sent"
+        )
+    return rows
+
+
+def _tell(sent: Sent, as_json: bool) -> None:
+    from acx.cli.output import print_json
+    from acx.member.errors import ContributionError
+
+    if as_json:
+        print_json(
+            {
+                "acknowledged": len(sent.acknowledged),
+                "failed": [message.problem for message in sent.failed],
+                "waiting": sent.waiting,
+                "stopped": sent.stopped,
+            }
+        )
+    else:
+        click.echo(f"{len(sent.acknowledged)} acknowledged")
+    if sent.failed:
+        raise ContributionError(f"the exchange refused: {sent.failed[0].problem}")
+    if sent.stopped:
+        raise ContributionError(
+            f"{sent.waiting} wait safely in the outbox: {sent.stopped}; acx outbox --send goes on"
+        )
