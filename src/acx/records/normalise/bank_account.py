@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from acx.records.normalise import country
-from acx.records.normalise.text import alphanumeric
+from acx.records.normalise.alphanumeric import alphanumeric
 
 FIELD: Final = "bank_account"
 
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_INLAND: Final = re.compile(r"[A-Z0-9]{8,30}")
 _LABELLED: Final = re.compile(rf"(?:IBAN)+({_IBAN.pattern})")
 
 
@@ -42,8 +43,9 @@ def candidates(
     if has_iban_check_digits(text):
         yield text[4:]
         return
-    for issuer in filter(None, map(country.code, [*countries, default_country])):
-        yield from _iban_of(issuer, text)
+    if _INLAND.fullmatch(text):
+        for issuer in filter(None, map(country.code, [*countries, default_country])):
+            yield from _iban_of(issuer, text)
 
 
 def has_iban_check_digits(text: str) -> bool:

@@ -15,6 +15,7 @@ import polars as pl
 from acx.records.account import MAX_VALUE_CHARACTERS
 from acx.records.normalise.country import alpha_2_codes
 from acx.records.normalise.handle import FOUND_BY_PHONE, SAME_PLATFORM
+from acx.records.normalise.id_document import SAME_KIND
 from acx.records.normalise.text import MAX_INPUT_CHARACTERS
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -76,7 +77,8 @@ def id_document(values: pl.Series) -> pl.Series:
     parts = values.str.extract_groups(_DOCUMENT).struct
     kind, issuer = parts.field("1").str.to_lowercase(), parts.field("2").str.to_uppercase()
     number = _alphanumeric(parts.field("3"))
-    named = _where(issuer.is_in(list(alpha_2_codes())), kind + ":" + issuer + ":" + number)
+    known = issuer.is_in(list(alpha_2_codes())) & ~kind.is_in(list(SAME_KIND))
+    named = _where(known, kind + ":" + issuer + ":" + number)
     alone = _where(~values.str.contains(":", literal=True), _alphanumeric(values))
     return _where(_short_enough(values), named.fill_null(alone))
 

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from typing import Final
 
+from acx.records.normalise import domain_name
 from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.text import plain
-from acx.records.normalise.website import host
 
 FIELD: Final = "email"
 MAX_CHARACTERS: Final = 254
@@ -45,7 +45,7 @@ def normalise(value: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not local:
         raise NotNormalisable(FIELD, "no `name@domain`")
-    address = f"{_local_part(local)}@{host(FIELD, domain)}"
+    address = f"{_local_part(local)}@{domain_name.normalise(FIELD, domain)}"
     if len(address) > MAX_CHARACTERS:
         raise NotNormalisable(FIELD, f"longer than {MAX_CHARACTERS} characters")
     return address
@@ -76,11 +76,11 @@ def mailbox(address: str) -> str:
 
 def _local_part(local: str) -> str:
     # The library judges what stands before the @ only: it takes no domain that is reserved for
-    # tests and documents, and one domain should have one writing here and in websites.
+    # tests and documents, and a domain has one writing here and in websites.
     from email_validator import EmailNotValidError, validate_email
 
     try:
         checked = validate_email(f"{local}@example.com", check_deliverability=False)
     except EmailNotValidError as error:
         raise NotNormalisable(FIELD, str(error)) from None
-    return unicodedata.normalize("NFKC", checked.local_part.casefold())
+    return unicodedata.normalize("NFKC", checked.local_part.lower())

@@ -7,10 +7,25 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from acx.records.normalise import country
+from acx.records.normalise.alphanumeric import alphanumeric
 from acx.records.normalise.errors import NotNormalisable
-from acx.records.normalise.text import UNICODE_3_2, alphanumeric, plain
+from acx.records.normalise.text import UNICODE_3_2, plain
 
 FIELD: Final = "id_document"
+
+SAME_KIND: Final = {
+    "id": "id_card",
+    "identity_card": "id_card",
+    "national_id": "id_card",
+    "national_id_card": "id_card",
+    "driver_license": "driving_licence",
+    "driver_licence": "driving_licence",
+    "drivers_license": "driving_licence",
+    "drivers_licence": "driving_licence",
+    "driving_license": "driving_licence",
+    "residence_card": "residence_permit",
+}
+"""Kinds that stores name differently; any other kind stands as written."""
 
 
 def candidates(
@@ -39,6 +54,7 @@ def candidates(
     kind = re.sub(r"[^a-z0-9]+", "_", parts[0].lower()).strip("_")
     if not re.match("[a-z]", kind):
         raise NotNormalisable(FIELD, "the kind is a word such as passport, id_card, licence")
+    kind = SAME_KIND.get(kind, kind)
     issuer = country.normalise(parts[1], FIELD) if parts[1].strip() else ""
     yield f"{kind}:{issuer}:{number}"
     if not issuer:

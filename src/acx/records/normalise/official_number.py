@@ -8,8 +8,9 @@ from functools import cache
 from typing import Final, Protocol
 
 from acx.records.normalise import country
+from acx.records.normalise.alphanumeric import alphanumeric
 from acx.records.normalise.errors import NotNormalisable
-from acx.records.normalise.text import UNICODE_3_2, alphanumeric, plain
+from acx.records.normalise.text import UNICODE_3_2, plain
 
 _CROSS_BORDER: Final = {
     "AT": r"AT(U\d{8})",

@@ -74,9 +74,13 @@ def _parse(text: str, region: str | None = None) -> PhoneNumber | None:
     import phonenumbers
 
     try:
-        return phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, region)
+        # What is possible but nobody's may still begin with a national prefix, and would then be
+        # read as another number the next time.
+        again = phonenumbers.parse(_e164(number))
     except phonenumbers.NumberParseException:
         return None
+    return number if _e164(again) == _e164(number) else None
 
 
 def _is_in_use(number: PhoneNumber) -> bool:

@@ -89,6 +89,7 @@ def _national(country: str, rows: pl.DataFrame) -> pl.DataFrame:
         _significant(pl.col("digits"), plan, str(calling_code)).alias("number")
     )
     number = pl.col("number")
+    rows = rows.filter(~_starts(number, main_plan.national_prefix_for_parsing))
     # A number that is only tried here has this writing whether it is in use or merely possible.
     possible = pl.col("alone") & _has_length(number, main_plan)
     in_use = _is_in_use(number, plan, calling_code)

@@ -117,24 +117,6 @@ def within_limit(field: str, text: str) -> str:
     return text
 
 
-def alphanumeric(field: str, value: str) -> str:
-    """Only letters and digits, ASCII letters in upper case, digits of any script as ASCII.
-
-    Numbers of accounts, documents and registers are written with any spaces, dots and dashes.
-    Rests on Unicode 3.2, so that the bytes are the same for ever.
-
-    Raises:
-        NotNormalisable: none is left.
-    """
-    text = plain(field, value, UNICODE_3_2)
-    if not text.isascii():
-        text = "".join(map(_ascii_digit, text))
-    kept = "".join(c for c in text if UNICODE_3_2.category(c)[0] not in "ZPSM")
-    if not kept:
-        raise NotNormalisable(field, "no letter or digit in it")
-    return re.sub("[a-z]+", lambda run: run[0].upper(), kept)
-
-
 def ascii_digits(text: str) -> str:
     """The text with decimal digits of any script as ASCII digits."""
     return text if text.isascii() else "".join(map(_ascii_digit, text))

@@ -7,6 +7,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from acx.records.normalise import domain_name
 from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.text import plain
 
@@ -14,11 +15,10 @@ if TYPE_CHECKING:
     from tldextract import TLDExtract
 
 FIELD: Final = "website"
-MAX_HOST_CHARACTERS: Final = 253
 
-_SCHEME: Final = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?[/\\]{2}", re.IGNORECASE)
+_SCHEMES: Final = re.compile(r"^(?:(?:[a-z][a-z0-9+.-]*:)?[/\\]{2})+", re.IGNORECASE)
 _PORT: Final = re.compile(r":[0-9]*$")
-_ASCII_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_WWW: Final = re.compile(r"^(?:www\.)+(?=[^.]+\.)")
 
 
 def normalise(value: str) -> str:
@@ -28,75 +28,49 @@ def normalise(value: str) -> str:
     registered the domain is `registered_domain`'s to say, since that follows a list that changes.
 
     Raises:
-        NotNormalisable: no host of the public internet.
+        NotNormalisable: no URL, domain name or IP address.
 
-    Source: RFC 3986, RFC 5890; URL Standard, section 3.5.
+    Source: RFC 3986, section 3.2; URL Standard, section 4.4, for backslashes.
     """
     text = plain(FIELD, value)
-    rest, schemes = _SCHEME.subn("", text, count=1)
+    rest, schemes = _SCHEMES.subn("", text)
     authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
-    _user, at, name = authority.rpartition("@")
-    if at and not schemes:
-        raise NotNormalisable(FIELD, "an e-mail address; it belongs into `email`")
-    return re.sub(r"^(?:www\.)+(?=[^.]+\.)", "", host(FIELD, _PORT.sub("", name)))
+    user, _at, host = authority.rpartition("@")
+    if user and not schemes:
+        raise NotNormalisable(FIELD, "an e-mail address; it belongs into the field email")
+    host = _PORT.sub("", host)
+    return _address(host) or _WWW.sub("", domain_name.normalise(FIELD, host))
 
 
-def registered_domain(name: str) -> str:
+def registered_domain(host: str) -> str:
     """The part of a host that somebody registered: `example.co.uk` of `shop.example.co.uk`.
 
     On platforms that give out names (`myshopify.com`), that is the customer's name. By the public
     suffix list in the installed tldextract, never over the network: evidence, no `h1` writing.
 
     Args:
-        name: a normalised host.
+        host: a normalised website, or the domain of a normalised e-mail address.
 
     Returns:
         The registered domain, or the host itself where there is none (an address, a suffix).
 
-    Source: publicsuffix.org.
+    Source: publicsuffix.org; its prevailing rule `*` for a top-level domain that is not listed.
     """
-    return _extractor().extract_str(name).top_domain_under_public_suffix or name
+    found = _extractor().extract_str(host)
+    if found.top_domain_under_public_suffix:
+        return found.top_domain_under_public_suffix
+    listed_or_address = found.suffix or _address(host)
+    return host if listed_or_address else ".".join(host.rsplit(".", 2)[-2:])
 
 
-def host(field: str, name: str) -> str:
-    """One writing of a host name or address: ASCII, lower case, no dot at the end.
-
-    Args:
-        field: named in the error.
-        name: host name in any script, IPv4 address, or IPv6 address in brackets.
-
-    Raises:
-        NotNormalisable: no name of the public internet, which has at least one dot.
-    """
-    text = name.strip().lower()
-    if text.startswith("["):
-        return _address(field, text.removeprefix("[").removesuffix("]"))
-    ascii_name = (text if text.isascii() else _to_ascii(field, text)).removesuffix(".")
-    labels = ascii_name.split(".")
-    if len(labels) < 2:
-        raise NotNormalisable(field, "no domain name: there is no dot in it")
-    if len(ascii_name) > MAX_HOST_CHARACTERS:
-        raise NotNormalisable(field, f"domain name longer than {MAX_HOST_CHARACTERS} characters")
-    if not all(_ASCII_LABEL.fullmatch(label) for label in labels):
-        raise NotNormalisable(field, "no domain name: a part is empty, too long or has other signs")
-    return _address(field, ascii_name) if labels[-1].isdigit() else ascii_name
-
-
-def _to_ascii(field: str, name: str) -> str:
-    import idna
-
+def _address(host: str) -> str:
+    """The host as an IP address, in its shortest writing; empty where it is none."""
     try:
-        return idna.encode(name, uts46=True, std3_rules=False).decode()
-    except (idna.IDNAError, UnicodeError):
-        raise NotNormalisable(field, "no domain name that can be registered (IDNA)") from None
-
-
-def _address(field: str, text: str) -> str:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        if host.startswith("["):
+            return f"[{ipaddress.IPv6Address(host[1:-1].partition('%')[0]).compressed}]"
+        return ipaddress.IPv4Address(host).compressed
     except ValueError:
-        raise NotNormalisable(field, "neither a domain name nor an IP address") from None
-    return address.compressed if address.version == 4 else f"[{address.compressed}]"
+        return ""
 
 
 @cache
