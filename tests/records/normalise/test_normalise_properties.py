@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.records.normalise.writings import COUNTRIES, any_text, written_value
 
@@ -37,6 +37,7 @@ def test_every_field_but_the_stores_own_key_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize("field", NORMALISABLE_FIELDS)
+@settings(max_examples=60)
 @given(data=st.data(), countries=COUNTRIES, default=st.sampled_from(["", "CN", "DE"]))
 def test_normalising_twice_is_normalising_once(
     field: str, data: st.DataObject, countries: list[str], default: str

@@ -52,7 +52,13 @@ def code(value: str) -> str:
         text = plain(FIELD, value)
     except NotNormalisable:
         return ""
-    return _codes().get(text.upper()) or _names().get(_name_key(text), "")
+    # The standard turns names round: «Korea, Republic of».
+    first, _, rest = text.partition(", ")
+    return (
+        _codes().get(text.upper())
+        or _names().get(_name_key(text))
+        or _names().get(_name_key(f"{rest} {first}"), "")
+    )
 
 
 @cache
