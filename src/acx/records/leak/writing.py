@@ -1,0 +1,236 @@
+"""One word in all its writings.
+
+A value is read in several ways (decoded, by the shape of its letters, by their sound), and a word
+is turned into an expression that finds it in any of these readings, with what people put between
+and in place of letters. How far that goes depends on how telling the word is: three letters found
+inside a longer word would be chance.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
+from urllib.parse import unquote
+
+from anyascii import anyascii
+
+from acx.records.normalise import latinise, skeleton
+from acx.records.normalise.text import fold_text
+
+
+def _resource(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+LEET: Final = {
+    "a": "4@", "b": "8", "e": "3", "g": "69", "i": "1l!|", "l": "1i!|", "o": "0", "s": "5$",
+    "t": "7+", "z": "2",
+}  # fmt: skip
+"""Signs that stand for a letter."""
+PAIRS: Final = {"d": "cl", "m": "rn", "w": "vv"}
+"""Two letters that look like one."""
+GENERIC: Final = frozenset(_resource("generic_words.txt").split())
+"""Words of the trade. Alone they say nothing about who is speaking."""
+COMPANY_FORMS: Final = frozenset(_resource("company_forms.txt").split())
+
+MIN_SOUGHT: Final = 3
+MIN_SPACED: Final = 4
+MIN_INSIDE: Final = 6
+MIN_INSIDE_AND_SPACED: Final = 8
+
+_SYMBOLS: Final = "".join(sorted({c for signs in LEET.values() for c in signs if not c.isalnum()}))
+_SYMBOLS_APART: Final = str.maketrans(dict.fromkeys(_SYMBOLS, " "))
+_SEPARATOR: Final = rf"[^\w{re.escape(_SYMBOLS)}]|_"
+_START: Final = r"(?<![^\W_])"
+_END: Final = r"(?![^\W_])"
+_PUNYCODE: Final = re.compile(r"xn--([a-z0-9-]+)", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"(?:\\u|%u|\\x|U\+)([0-9a-f]{4}|(?<=\\x)[0-9a-f]{2})", re.IGNORECASE)
+_LAYERS: Final = 5
+# Of scripts in which nobody writes names on marketplaces; `normalise.skeleton` has the others.
+_RARE_LOOKALIKES: Final = {
+    ord(sign): letter
+    for letter, *signs in map(str.split, _resource("rare_lookalikes.txt").splitlines())
+    for sign in signs
+}
+
+
+def decoded(value: str) -> str:
+    """A value without its layers of encoding: percent, HTML, escapes, Punycode."""
+    for _ in range(_LAYERS):
+        plain = unquote(html.unescape(_ESCAPED.sub(_unescape, value)))
+        plain = _PUNYCODE.sub(_unpuny, plain)
+        if plain == value:
+            break
+        value = plain
+    return value
+
+
+@lru_cache(maxsize=4096)
+def readings(value: str) -> tuple[str, ...]:
+    """How a value may be read: in its own letters, by their shape, by their sound.
+
+    All in lower case; each once with the signs that may stand for letters, once with these as
+    gaps between words.
+    """
+    found: dict[str, None] = {}
+    for text in dict.fromkeys((value, decoded(value))):
+        # A capital and its small letter may look like different Latin letters: Ν and ν.
+        shapes = dict.fromkeys((_shape(text), _shape(text.lower())))
+        for reading in (fold_text(text), *shapes, latinise(text)):
+            found[reading] = None
+            found[reading.translate(_SYMBOLS_APART)] = None
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A word to be found in any writing.
+
+    Attributes:
+        word: as the contributor gave it.
+        expression: finds it in a reading; None if it is too short or too general to be sought.
+        letters: what it is made of, folded.
+        fewest: how many of these have to be there, and not a sign for them.
+    """
+
+    word: str
+    expression: re.Pattern[str] | None
+    letters: frozenset[str]
+    fewest: int = 1
+
+    def found_in(self, value: str) -> bool:
+        """Whether a value holds the word, in any writing."""
+        return self.expression is not None and any(
+            self._is_meant(match[0])
+            for reading in readings(value)
+            for match in self.expression.finditer(reading)
+        )
+
+    def _is_meant(self, match: str) -> bool:
+        # «8055» may be read as «boss», but then every number is a word.
+        return sum(character in self.letters for character in match) >= self.fewest
+
+
+def seek(word: str) -> Sought:
+    """How to find a name or another word.
+
+    Source: the lengths from which chance hits in ordinary names become rare
+    (`benchmarks/records/leak.py`).
+    """
+    needles = list(_needles(word))
+    parts = [part for words in needles if (part := _part(words))] or _as_written(word)
+    expression = re.compile("|".join(dict.fromkeys(parts))) if parts else None
+    shortest = min((len("".join(words)) for words in needles), default=0)
+    letters = frozenset("".join("".join(words) for words in needles))
+    return Sought(word, expression, letters, fewest=max(1, min(2, shortest), shortest // 3))
+
+
+def seek_person(name: str) -> Sought:
+    """How to find a person's name: its words in either order, never inside longer words."""
+    parts = []
+    letters: set[str] = set()
+    for words in _needles(name):
+        letters.update("".join(words))
+        if len("".join(words)) < MIN_SPACED:
+            continue
+        orders = [words] if len(words) == 1 else [words, words[1:] + words[:1], words[::-1]]
+        parts += [f"{_START}{_spelt(order, spaced=True)}{_END}" for order in orders]
+    expression = re.compile("|".join(dict.fromkeys(parts))) if parts else None
+    return Sought(name, expression, frozenset(letters))
+
+
+def seek_exactly(identifier: str) -> Sought:
+    """How to find an id: its letters and digits, with anything or nothing between them."""
+    found = re.findall(r"[^\W_]", fold_text(identifier))
+    if len(found) < MIN_SPACED:
+        return Sought(identifier, None, frozenset())
+    gap = rf"(?:{_SEPARATOR}|[{re.escape(_SYMBOLS)}]){{0,3}}"
+    expression = re.compile(_START + gap.join(map(re.escape, found)) + _END)
+    return Sought(identifier, expression, frozenset(found))
+
+
+def seek_domain(domain: str) -> Sought:
+    """How to find a domain, however its dots are written."""
+    dot = r"\s*(?:\.|[\[({<]\s*(?:dot|\.)\s*[\])}>]|\s(?:dot|punkt|punto|point)\s)\s*"
+    labels = [label for label in fold_text(decoded(domain)).strip(". ").split(".") if label]
+    expression = re.compile(
+        rf"(?<![^\W_])(?<!-){dot.join(map(re.escape, labels))}(?![^\W_]|-)" if labels else r"(?!)"
+    )
+    return Sought(domain, expression, frozenset("".join(labels)))
+
+
+def _needles(word: str) -> Iterator[tuple[str, ...]]:
+    """A word's own readings, as the words in them, without a company form at the end."""
+    for reading in dict.fromkeys((fold_text(word), _shape(word), latinise(word))):
+        words = re.findall(r"[^\W_]+", _bare(reading))
+        while len(words) > 1 and words[-1] in COMPANY_FORMS:
+            words.pop()
+        if words:
+            yield tuple(words)
+
+
+def _as_written(word: str) -> list[str]:
+    """A name that only its signs tell from chance, such as H&M."""
+    signs = [c for c in fold_text(word) if not c.isspace()]
+    if len(signs) < MIN_SOUGHT or all(c.isalnum() for c in signs):
+        return []
+    return [_START + r"\s?".join(map(re.escape, signs)) + _END]
+
+
+def _part(words: Sequence[str]) -> str:
+    """The expression for a name's words; empty if they are too short or too general."""
+    length = len("".join(words))
+    generic = all(word in GENERIC for word in words)
+    if not "".join(words).isascii():
+        # Scripts without spaces have no word boundaries, and more to a character.
+        exact = re.escape("".join(words))
+        return exact if length >= MIN_SOUGHT else f"{_START}{exact}{_END}" if length > 1 else ""
+    if length < MIN_SOUGHT or (generic and len(words) == 1):
+        return ""
+    if length < MIN_SPACED:
+        return f"{_START}{_spelt(words, leet=False)}{_END}"
+    whole = f"{_START}{_spelt(words, spaced=True)}{_END}"
+    if length < MIN_INSIDE or generic:
+        return whole
+    if length < MIN_INSIDE_AND_SPACED:
+        return f"{whole}|{_spelt(words)}"
+    return _spelt(words, spaced=True)
+
+
+def _spelt(words: Sequence[str], *, spaced: bool = False, leet: bool = True) -> str:
+    gap = f"(?:{_SEPARATOR}){{0,3}}" if spaced else ""
+    return gap.join(_letter(letter) if leet else re.escape(letter) for letter in "".join(words))
+
+
+def _letter(letter: str) -> str:
+    signs = f"[{re.escape(letter + LEET.get(letter, ''))}]"
+    if letter in PAIRS:
+        signs = f"(?:{signs}|{PAIRS[letter]})"
+    return f"{signs}{{1,3}}"
+
+
+def _shape(text: str) -> str:
+    """By the Latin letters that its letters look like, else by those that sound like them."""
+    return anyascii(_bare(skeleton(text.translate(_RARE_LOOKALIKES)))).lower()
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return match[0] if "\ud800" <= character <= "\udfff" else character
+
+
+def _unpuny(match: re.Match[str]) -> str:
+    try:
+        return match[1].encode().decode("punycode")
+    except (UnicodeError, ValueError, OverflowError):
+        return match[0]
