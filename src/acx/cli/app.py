@@ -83,6 +83,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.exchange:exchange",
         "Run an exchange: admission, serving, governance.",
     ),
+    "completion": (
+        "acx.cli.completion:completion",
+        "Print the script that completes commands in a shell.",
+    ),
 }
 """Name ► where the command lives, and its line in the list of commands."""
 
