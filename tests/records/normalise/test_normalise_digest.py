@@ -53,7 +53,10 @@ def test_a_digest_stands(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", DIGESTED_FIELDS)
-@pytest.mark.parametrize("damaged", ["h1:", "h1:00", "h1:" + "0" * 63, "h1:" + "A" * 64, " h1:xyz"])
+@pytest.mark.parametrize(
+    "damaged",
+    ["h1:", "h1:00", "h1:" + "0" * 63, "h1:" + "A" * 64, " h1:xyz", "\u200bh1:" + "0" * 64],
+)
 def test_a_damaged_digest_is_refused_rather_than_digested(field: str, damaged: str) -> None:
     with pytest.raises(NotNormalisable, match="64 hex digits"):
         digest(field, damaged, KEY)

@@ -28,7 +28,8 @@ def any_text() -> st.SearchStrategy[str]:
 def written_value(field: str) -> st.SearchStrategy[str]:
     """A value that somebody may have written into a field."""
     names = st.lists(_LETTERS | _DIGITS, max_size=5).map(" ".join)
-    return any_text() | _SHAPED.get(field, names).flatmap(_disturbed)
+    digests = st.sampled_from(["h1:" + "0a" * 32, " h1:0", "H1:CN:5", "\u200bh1:" + "0a" * 32])
+    return any_text() | digests | _SHAPED.get(field, names).flatmap(_disturbed)
 
 
 def phones() -> st.SearchStrategy[str]:

@@ -37,6 +37,7 @@ whose lower case is their case folding."""
 _COMPOSED_TEXT: Final = f"^[ -~{_COMPOSED_LETTERS}]+$"
 _DOCUMENT: Final = "^ *([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*):([A-Za-z]{2}):([ -9;-~]+)$"
 _HANDLE: Final = "^ *([A-Za-z0-9]+):@?([A-Za-z0-9_.-]+) *$"
+_DIGEST_LIKE: Final = "^ *h1:"
 _IPV4: Final = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.|$)){4}$"
 """Each part is followed by a dot or the end; `ip` rules out a dot at the end."""
 
@@ -48,7 +49,7 @@ def text(values: pl.Series) -> pl.Series:
 
 def opaque(values: pl.Series) -> pl.Series:
     """Device identifiers in ASCII."""
-    return _tidy(values, _PRINTABLE_ASCII)
+    return _where(~values.str.contains(_DIGEST_LIKE), _tidy(values, _PRINTABLE_ASCII))
 
 
 def email(values: pl.Series) -> pl.Series:
@@ -77,7 +78,7 @@ def id_document(values: pl.Series) -> pl.Series:
     parts = values.str.extract_groups(_DOCUMENT).struct
     kind, issuer = parts.field("1").str.to_lowercase(), parts.field("2").str.to_uppercase()
     number = _alphanumeric(parts.field("3"))
-    known = issuer.is_in(list(alpha_2_codes())) & ~kind.is_in(list(SAME_KIND))
+    known = issuer.is_in(list(alpha_2_codes())) & ~kind.is_in([*SAME_KIND, "h1"])
     named = _where(known, kind + ":" + issuer + ":" + number)
     alone = _where(~values.str.contains(":", literal=True), _alphanumeric(values))
     return _where(_short_enough(values), named.fill_null(alone))
@@ -125,9 +126,8 @@ def _tidy(values: pl.Series, shape: str) -> pl.Series:
 
 def _alphanumeric(values: pl.Series) -> pl.Series:
     kept = values.str.to_uppercase().str.replace_all("[^A-Z0-9]+", "")
-    digest_like = values.str.contains("^ *h1:")
-    known = values.str.contains(_PRINTABLE_ASCII) & ~digest_like & _short_enough(values)
-    return _where(known & _fits(kept), kept)
+    known = values.str.contains(_PRINTABLE_ASCII) & ~values.str.contains(_DIGEST_LIKE)
+    return _where(known & _short_enough(values) & _fits(kept), kept)
 
 
 def _fits(written: pl.Series) -> pl.Series:

@@ -21,6 +21,11 @@ def skeleton(text: str) -> str:
     """
     if text.isascii():
         return fold_text(text)
+    # Once as written and once folded, for letters that look Latin in small writing only.
+    return _imitated(_imitated(text))
+
+
+def _imitated(text: str) -> str:
     return fold_text(unicodedata.normalize("NFD", text).translate(_table()))
 
 

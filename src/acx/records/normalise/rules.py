@@ -89,13 +89,21 @@ def _writings(
     if is_digest(value):
         yield value
         return
-    if field in DIGESTED_FIELDS and value.strip().startswith("h1:"):
-        raise NotNormalisable(field, "starts as a digest, but h1: is not followed by 64 hex digits")
     rule = _RULES.get(field)
     if rule is None:
         raise NotNormalisable(field, "no field that has a normalised writing")
+    digested = field in DIGESTED_FIELDS
+    if digested:
+        _refuse_damaged_digest(field, plain(field, value, UNICODE_3_2))
     for text in rule(value, countries, default_country):
+        if digested:
+            _refuse_damaged_digest(field, text)
         yield within_limit(field, text)
+
+
+def _refuse_damaged_digest(field: str, text: str) -> None:
+    if text.startswith("h1:"):
+        raise NotNormalisable(field, "starts as a digest, but h1: is not followed by 64 hex digits")
 
 
 def _only(rule: Callable[[str], str]) -> _Candidates:
