@@ -114,6 +114,13 @@ def test_a_list_is_read_over_several_lines_and_blocks(block: int, tmp_path: Path
     assert reading.reasons == [(2, "", "is a number, not an object")]
 
 
+def test_a_value_of_a_list_that_is_no_text_costs_its_row_alone(tmp_path: Path) -> None:
+    content = '[{"id": "1"}, {"id": "\\ud800"}, {"id": NaN}, {"id": "4"}]'
+    reading = accounts(written(tmp_path, content, "a.json"), tmp_path)
+    assert reading.ids == ["1", "4"]
+    assert all("not JSON" in why for *_, why in reading.reasons)
+
+
 def test_an_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
     path = written(tmp_path, '{\n  "id": "1",\n  "name": "Acme"\n}\n', "a")
     assert accounts(path, tmp_path).rows == [{"id": "1", "name": ["Acme"]}]
@@ -133,7 +140,6 @@ def test_an_empty_list_is_a_table_without_rows(tmp_path: Path) -> None:
         ('[{"id": "1"}] {}', Damaged, "text follows the end"),
         ('{"id": "1",\n"name": "x"}\n{"id": "2"}', Damaged, "one object a line is JSON Lines"),
         ("[" * 100_000, Damaged, "nested too deep"),
-        ('[{"id": "\\ud800"}]', Damaged, "without its other half"),
         ('[{"id": "' + "x" * 9000, TooLarge, "an object without an end within 8,192"),
         (b'[{"id": "M\xfcller"}]', WrongEncoding, "not UTF-8"),
         ("[" + "9" * 5000 + "]", Damaged, "a number it cannot hold"),

@@ -94,21 +94,21 @@ def read_json(
     rows = _Rows(header, nested)
     parsed: list[msgspec.Struct] = []
     lines: list[int] = []
-    raw: list[object] = []
-    for line, value in _elements(opened, encoding, limits):
+    raw: list[bytes] = []
+    for line, text in _elements(opened, encoding, limits):
         try:
-            parsed.append(rows.from_object(value))
+            parsed.append(rows.from_line(text))
         except _BadRow as error:
             rejects.add(
                 file=opened.name,
                 line=line,
                 field=error.field,
                 reason=error.reason,
-                row=value,
+                row=_raw(text),
             )
             continue
         lines.append(line)
-        raw.append(value)
+        raw.append(text)
         if len(parsed) == _ROWS:
             yield from rows.chunks(parsed, lines, raw)
             parsed, lines, raw = [], [], []
@@ -141,7 +141,7 @@ class _Rows:
             return None
         return rows if len(rows) == count else None
 
-    def from_line(self, text: bytes, damage: str) -> msgspec.Struct:
+    def from_line(self, text: bytes, damage: str = "") -> msgspec.Struct:
         """The row of a line.
 
         Raises:
@@ -259,8 +259,8 @@ def _series(name: str, shape: Shape, values: list[Any]) -> pl.Series:
     return pl.Series(name, values, pl.String).fill_null("")
 
 
-def _elements(opened: Opened, encoding: str | None, limits: Limits) -> Iterator[tuple[int, Any]]:
-    """The elements of a list, or the one object, and the line each starts at."""
+def _elements(opened: Opened, encoding: str | None, limits: Limits) -> Iterator[tuple[int, bytes]]:
+    """The elements of a list, or the one object, as text; and the line each starts at."""
     document = _Document(opened, encoding, limits)
     document.skip_white_space()
     if document.next() != "[":
@@ -290,7 +290,7 @@ class _Document:
         self._name = opened.name
         self._parts = read_text(opened, encoding)
         self._limits = limits
-        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._decoder = json.JSONDecoder()
         self._text = ""
         self._place = 0
         self.line = 1
@@ -312,8 +312,8 @@ class _Document:
             if self._place < len(self._text):
                 return
 
-    def value(self) -> Any:
-        """The next value.
+    def value(self) -> bytes:
+        """The text of the next value.
 
         Raises:
             Damaged: there is none.
@@ -321,12 +321,12 @@ class _Document:
         """
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._text, self._place)
-                # A number may go on in the next block.
+                _, end = self._decoder.raw_decode(self._text, self._place)
+                # A number may go on in the next part.
                 if end < len(self._text) or not self._more():
-                    self._check_text(self._text[self._place : end])
+                    text = self._text[self._place : end]
                     self._advance(end)
-                    return value
+                    return text.encode()
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError):
                     raise self.broken("objects nested too deep") from None
@@ -350,14 +350,6 @@ class _Document:
         cut = " (the file may be cut off)" if self._place >= len(self._text) else ""
         return Damaged(f"{self._name}: line {self.line}: not JSON: {what}{cut}; export it again")
 
-    def _check_text(self, text: str) -> None:
-        """Half a surrogate pair is no text, though Python's decoder takes it."""
-        if "\\ud" in text or "\\uD" in text:
-            try:
-                msgspec.json.decode(text)
-            except msgspec.DecodeError:
-                raise self.broken("an escape \\ud… without its other half") from None
-
     def _advance(self, place: int) -> None:
         self.line += self._text.count("\n", self._place, place)
         self._place = place
@@ -376,11 +368,6 @@ def _syntax(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "objects nested too deep"
     return f"not JSON: {str(error).removeprefix('JSON is malformed: ')}"
-
-
-def _refuse_constant(name: str) -> None:
-    """NaN and Infinity are no JSON, though Python's decoder takes them."""
-    raise ValueError(name)
 
 
 def _kind(value: object) -> str:
