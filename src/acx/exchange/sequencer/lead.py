@@ -8,12 +8,14 @@ the number it began with.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from acx.exchange.errors import LeadError
 from acx.exchange.storage.database import Database
@@ -51,8 +53,9 @@ class Lead:
     def release(self) -> None:
         """Let another process lead."""
         if self._session is not None:
-            # Closing a PostgreSQL session gives its advisory locks back.
-            self._session.invalidate()
+            # Said aloud, because the end of a session gives its locks back only a little later.
+            with contextlib.suppress(SQLAlchemyError):
+                self._session.execute(select(func.pg_advisory_unlock(_ADVISORY_KEY)))
             self._session.close()
             self._session = None
         if self._file >= 0:
@@ -67,8 +70,6 @@ class Lead:
         if database.is_sqlite:
             return
         self._session = database.session()
-        held = self._session.execute(
-            select(text("pg_try_advisory_lock(:key)")), {"key": _ADVISORY_KEY}
-        ).scalar_one()
-        if not held:
+        held = select(func.pg_try_advisory_lock(_ADVISORY_KEY))
+        if not self._session.execute(held).scalar_one():
             raise LeadError("another machine leads this exchange: stop it first")

@@ -159,8 +159,8 @@ class Sequencer:
     @property
     def ready(self) -> bool:
         """Whether it appends: it leads, and did not fail for longer than `STUCK_SECONDS`."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and (
+        running = self._thread is not None and self._thread.is_alive()
+        return (running and not self._stopping.is_set()) and (
             not self._failure or time.monotonic() - self._last_success < STUCK_SECONDS
         )
 
@@ -216,12 +216,14 @@ class Sequencer:
                 self._commit(posts)
                 self._succeeded()
             except LeadError as error:
+                self._stopping.set()
                 self._failed(posts, str(error))
                 _log.error("lead lost", extra={"reason": str(error)})
                 return
             except (AcxError, OSError) as error:
-                self._failed(posts, str(error))
-                _log.error("commit failed", extra={"reason": str(error)})
+                reason = getattr(error, "strerror", None) or str(error)
+                self._failed(posts, reason)
+                _log.error("commit failed", extra={"reason": reason})
                 self._stopping.wait(RETRY_SECONDS)
             except Exception:  # noqa: BLE001 -- a dead thread would leave every post waiting
                 self._failed(posts, "an error in the exchange itself, see its log")
