@@ -9,7 +9,7 @@ which is all that `--dry-run` does; `queue` puts what was decided into the outbo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from acx.member.errors import ContributionError
 from acx.member.replica import Replica
 from acx.member.screen import Screener, accounts_frame
 from acx.member.wallet import Contribution, Message, Wallet
+from acx.records.account import Subject
 from acx.records.event import (
     MAX_FOLLOW_UPS,
     Answer,
@@ -30,6 +31,7 @@ from acx.records.event import (
     report_id,
 )
 from acx.records.files.reports import ReportRow
+from acx.records.leak import Contributor, clean
 from acx.records.leaving import subject_of
 from acx.records.report import Report
 from acx.records.state import DisputeView, ReportView
@@ -53,6 +55,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         contribution: what it changes or follows up; 0 for a new one.
         field: for a rejected row, the field at fault.
         reason: why nothing or something else is said.
+        findings: what was taken out of the row because it would have named us.
         file: where the row stands.
         line: its line there.
     """
@@ -66,6 +69,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     contribution: int = 0
     field: str = ""
     reason: str = ""
+    findings: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
 
@@ -78,8 +82,8 @@ class Planner:
         wallet: Wallet,
         replica: Replica,
         *,
+        contributor: Contributor,
         default_country: str = "",
-        objection: Callable[[Report], tuple[str, str] | None] | None = None,
         only_amend: bool = False,
         always_new: bool = False,
     ) -> None:
@@ -88,15 +92,15 @@ class Planner:
         Args:
             wallet: knows what was said before.
             replica: knows what others said.
+            contributor: who we are, so that nothing that says so leaves.
             default_country: where national phone numbers are tried last.
-            objection: what must not leave: the field and the reason, or None.
             only_amend: leave out rows that were not reported before (`--amend`).
             always_new: open a report even where another stands, or our own was withdrawn (`--new`).
         """
         self._wallet = wallet
         self._replica = replica
         self._default_country = default_country
-        self._objection = objection
+        self._contributor = contributor
         self._only_amend = only_amend
         self._always_new = always_new
 
@@ -106,7 +110,7 @@ class Planner:
         fresh: list[tuple[int, ReportRow, Report]] = []
         for row in rows:
             try:
-                report = self._report(row)
+                report, findings = self._report(row)
             except _Rejected as rejected:
                 drafts.append(_draft(row, "rejected", field=rejected.field, reason=str(rejected)))
                 continue
@@ -114,7 +118,7 @@ class Planner:
             if draft is None:
                 fresh.append((len(drafts), row, report))
                 draft = _draft(row, "report", leaves=canonical(report), digest=_digest(report))
-            drafts.append(draft)
+            drafts.append(msgspec.structs.replace(draft, findings=findings))
         if not self._always_new:
             for (place, row, report), hit in zip(fresh, self._standing(fresh), strict=True):
                 if hit:
@@ -133,7 +137,7 @@ class Planner:
                 f"{identifier} is a corroboration; withdraw it, and corroborate again"
             )
         try:
-            report = self._report(row)
+            report, _ = self._report(row)
         except _Rejected as rejected:
             raise ContributionError(f"{rejected.field}: {rejected}") from None
         draft = self._reported_before(row, report, contribution)
@@ -142,8 +146,8 @@ class Planner:
             raise ContributionError(f"report {contribution.report} {reason}")
         return draft
 
-    def _report(self, row: ReportRow) -> Report:
-        """What may leave of a row."""
+    def _report(self, row: ReportRow) -> tuple[Report, tuple[str, ...]]:
+        """What may leave of a row, and what the lint took from it."""
         try:
             subject = subject_of(
                 row.account, self._replica.trust.matching_key, self._default_country
@@ -165,12 +169,16 @@ class Planner:
         except msgspec.ValidationError as error:
             field = str(error).rpartition("$.")[2].rstrip("`").split("[")[0]
             raise _Rejected(field, f"{error}: correct it in the file") from None
-        if subject == type(subject)(kind=subject.kind, country=subject.country):
+        cleaned = clean(report, self._contributor, [row.account.id] if row.account.id else ())
+        if cleaned.blocked:
+            first = cleaned.blocked[0]
+            raise _Rejected(first.field, first.explanation)
+        left = cleaned.report.account
+        if left == Subject(kind=left.kind, country=left.country):
             raise _Rejected("account", "nothing in it could ever be recognised: add a name or more")
-        objection = self._objection(report) if self._objection else None
-        if objection is not None:
-            raise _Rejected(*objection)
-        return report
+        return cleaned.report, tuple(
+            f"{finding.field}: {finding.explanation}" for finding in cleaned.findings
+        )
 
     def _known(self, row: ReportRow, report: Report) -> Draft | None:
         """What a row has to say if its account was spoken of before; None if it is new."""

@@ -47,6 +47,7 @@ from acx.member.watch import Item, watch
 from acx.records.account import Account
 from acx.records.event import Answer, Outcome, Withdrawal
 from acx.records.files.reports import ReportRow
+from acx.records.leak import Contributor, LeakError, unsought
 from acx.records.report import Standard
 from acx.records.state import ReportView
 
@@ -78,11 +79,13 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
         drafts: for each row what was decided, and what leaves for it.
         reports: for each draft the report it opened or is about; empty where nothing was said.
         sent: what the outbox did; None for a dry run.
+        warnings: what to know about the leak lint.
     """
 
     drafts: tuple[Draft, ...]
     reports: tuple[str, ...]
     sent: Sent | None
+    warnings: tuple[str, ...] = ()
 
 
 class OwnReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,6 +206,18 @@ class Member:
     def role(self) -> str:
         """What the member may do."""
         return str(self._exchange("role"))
+
+    @property
+    def contributor(self) -> Contributor:
+        """Who we are, from `[contributor]` in `config.toml`: what must not leave.
+
+        Raises:
+            SettingError: the table is wrong.
+        """
+        try:
+            return msgspec.convert(self._config.get("contributor", {}), Contributor)
+        except (msgspec.ValidationError, LeakError) as error:
+            raise SettingError(f"{self.home / CONFIG_FILE}: [contributor]: {error}") from None
 
     @contextmanager
     def wallet(self) -> Iterator[Wallet]:
@@ -327,6 +342,7 @@ class Member:
                     drafts=tuple(drafts),
                     reports=tuple(draft.report for draft in drafts),
                     sent=None,
+                    warnings=_lint_warnings(self.contributor),
                 )
             reports = []
             for draft in drafts:
@@ -337,7 +353,12 @@ class Member:
                     else draft.report
                 )
             sent = self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)
-            return Reported(drafts=tuple(drafts), reports=tuple(reports), sent=sent)
+            return Reported(
+                drafts=tuple(drafts),
+                reports=tuple(reports),
+                sent=sent,
+                warnings=_lint_warnings(self.contributor),
+            )
 
     def corroborate(self, confirmations: Sequence[Confirmation], *, at_once: bool = False) -> Sent:
         """Stand behind reports of others, each in its present version.
@@ -503,6 +524,7 @@ class Member:
         return Planner(
             wallet,
             replica,
+            contributor=self.contributor,
             default_country=self.settings.default_country,
             only_amend=only_amend,
             always_new=always_new,
@@ -605,6 +627,15 @@ def check(
     warning = require_fresh(replica, settings.max_age)
     screener = Screener(replica, level=level, prior=prior, default_country=settings.default_country)
     return screener.check(account), warning
+
+
+def _lint_warnings(contributor: Contributor) -> tuple[str, ...]:
+    if contributor == Contributor():
+        return ("config.toml has no [contributor]: this store's own names and domains may leave",)
+    return tuple(
+        f"[contributor] {word!r} is too short or general to be looked for; give a longer form"
+        for word in unsought(contributor)
+    )
 
 
 def _read_note(path: str) -> str:

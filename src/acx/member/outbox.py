@@ -82,7 +82,7 @@ class Outbox:
         follow_up_spacing: float = 60.0,
         refresh: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -95,7 +95,7 @@ class Outbox:
             follow_up_spacing: mean gap after which anything else goes.
             refresh: brings the replica up to date, where a follow-up rests on a later log.
             clock: seconds since 1970.
-            sleep: waits; tests need not.
+            sleep: waits; the clock's by default.
         """
         self._wallet = wallet
         self._replica = replica
@@ -105,7 +105,7 @@ class Outbox:
         self._follow_up_spacing = follow_up_spacing
         self._refresh = refresh
         self._clock = clock
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
         self._random = secrets.SystemRandom()
 
     def send(
@@ -123,7 +123,7 @@ class Outbox:
         acknowledged: list[Message] = []
         failed: list[Message] = []
         stopped = ""
-        with self._only_sender():
+        with self._only_sender(), self._replica.keeping_evidence():
             while ready := self._wallet.next_to_send():
                 done = len(acknowledged) + len(failed)
                 if progress is not None:

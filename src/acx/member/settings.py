@@ -90,14 +90,8 @@ class Settings:
         0.0, "Hours since the last sync after which screening refuses; 0 only warns, after a day."
     )
     default_country: str = _setting("", "Country in which national phone numbers are tried last.")
-    own_domains: str = _setting("", "This store's domains, comma-separated: they must not leave.")
-    own_names: str = _setting("", "This store's names, comma-separated: they must not leave.")
     threads: int = _setting(0, "Threads that check signatures; 0 is one per processor.")
     source: Mapping[str, str] = field(default_factory=dict)
-
-    def names_that_must_not_leave(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The store's own domains and names, for the leak lint."""
-        return _listed(self.own_domains), _listed(self.own_names)
 
 
 TABLE: Final[tuple[Setting, ...]] = tuple(
@@ -182,7 +176,3 @@ def _toml(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
