@@ -201,7 +201,7 @@ def test_of_two_events_with_one_tag_in_a_group_one_is_taken(service: Service, jo
 
 def test_the_same_event_twice_in_a_group_has_one_place(service: Service, join: Join) -> None:
     draft = join("A").report(service)
-    places = [draft.submit(service) for _ in range(3)]
+    places = [service.submit(draft.event) for _ in range(3)]
     wait(places)
     answers = [service.intake.acknowledge(draft.event, place.result()) for place in places]
     assert answers[0] == answers[1] == answers[2]
