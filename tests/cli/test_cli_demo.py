@@ -25,14 +25,14 @@ def acx(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[st
 def test_a_store_reports_and_the_others_find_the_same_actor(tmp_path: Path) -> None:
     done = acx("demo", "--dir", str(tmp_path / "demo"), "--sellers", "300", "--json")
     assert done.returncode == 0, done.stderr
-    facts = {}
+    facts: dict[str, object] = {}
     for step in json.loads(done.stdout)["steps"]:
         facts |= step["facts"]
     assert facts["acknowledged"] == 20
     assert facts["B informed of"] == facts["C informed of"] == 20
     assert facts["unchanged"] == 20
     for store in ("B", "C"):
-        found, of = map(int, facts[f"{store} come-backs found"].split(" of "))
+        found, of = map(int, str(facts[f"{store} come-backs found"]).split(" of "))
         assert found >= 0.8 * of > 0
     assert facts["contributors"] == 2
     assert facts["entries erased"] == 1

@@ -44,7 +44,78 @@ def _sections(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
                 yield from _sections(child, (*path, name))
 
 
-PAGES = {"cli.md": cli_page}
+def configuration_page() -> str:
+    """`docs/configuration.md`: every setting of a member and of an exchange."""
+    from acx.exchange.home import Settings
+    from acx.member.settings import TABLE
+
+    member = "\n".join(
+        f"| `{setting.name}` | `{setting.variable}` | {_shown(setting.default)} | {setting.help} |"
+        for setting in TABLE
+    )
+    said = dict(_attributes(Settings.__doc__ or ""))
+    defaults = zip(
+        Settings.__struct_fields__[-len(Settings.__struct_defaults__) :],
+        Settings.__struct_defaults__,
+        strict=True,
+    )
+    default_of = dict(defaults)
+    exchange = "\n".join(
+        f"| `{name}` | {_shown(default_of[name]) if name in default_of else 'chosen at init'} "
+        f"| {said[name]} |"
+        for name in Settings.__struct_fields__
+    )
+    return f"""# Configuration
+
+Made from the code by `make docs`; do not edit.
+
+## Member
+
+Arguments, then variables, then `[settings]` in `HOME/config.toml`, then the default. `ACX_HOME` is
+the directory itself.
+
+| setting | variable | default | for |
+|---|---|---|---|
+{member}
+
+## Exchange
+
+`HOME/config.toml`, made by `acx exchange init`.
+
+| setting | default | for |
+|---|---|---|
+{exchange}
+"""
+
+
+def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
+    """Names and sentences of a docstring's «Attributes», continuation lines joined."""
+    lines = docstring.partition("Attributes:")[2].splitlines()
+    for line in _joined(lines):
+        name, _, text = line.partition(":")
+        yield name.strip(), f"{text.strip().rstrip('.')}."
+
+
+def _joined(lines: list[str]) -> Iterator[str]:
+    entry = ""
+    for line in lines:
+        if line.startswith(" " * 12) or not line.strip():
+            entry += f" {line.strip()}"
+            continue
+        if entry.strip():
+            yield entry
+        entry = line
+    if entry.strip():
+        yield entry
+
+
+def _shown(default: object) -> str:
+    if default in ("", ()):
+        return "none"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+PAGES = {"cli.md": cli_page, "configuration.md": configuration_page}
 
 
 def main(docs: Path) -> None:
