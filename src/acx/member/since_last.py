@@ -54,7 +54,7 @@ class SinceLast:
         if not self._path.exists():
             return hits.with_columns(change=pl.lit("new"))
         before = self._read(hits)
-        told = pl.concat_list([pl.col(name).cast(pl.List(pl.String)) for name in _as_lists(hits)])
+        told = pl.concat_str([_text(hits, name) for name in TOLD], separator="|")
         marked = hits.with_columns(_told=told).join(
             before.select(*PAIR, _before=told), on=list(PAIR), how="left", maintain_order="left"
         )
@@ -96,8 +96,9 @@ class SinceLast:
         ).select(hits.columns)
 
 
-def _as_lists(hits: pl.DataFrame) -> list[str]:
-    return [name for name in TOLD if name in hits.columns]
+def _text(hits: pl.DataFrame, name: str) -> pl.Expr:
+    column = pl.col(name)
+    return column.list.join(";") if hits.schema[name] == pl.List else column.cast(pl.String)
 
 
 def _state(replica: Replica, report: str) -> str:
