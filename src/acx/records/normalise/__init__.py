@@ -13,6 +13,7 @@ from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.keyed_digest import digest, digest_all, digest_column
 from acx.records.normalise.latin import latinise
 from acx.records.normalise.rules import NORMALISABLE_FIELDS, is_digest, normalise, normalise_all
+from acx.records.normalise.text import fold_text
 from acx.records.normalise.website import registered_domain
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "digest",
     "digest_all",
     "digest_column",
+    "fold_text",
     "is_digest",
     "latinise",
     "mailbox",

@@ -12,7 +12,7 @@ from acx.records.normalise.alphanumeric import alphanumeric
 from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.text import UNICODE_3_2, plain
 
-_CROSS_BORDER: Final = {
+CROSS_BORDER: Final = {
     "AT": r"AT(U\d{8})",
     "BE": r"BE([01]\d{9})",
     "BG": r"BG(\d{9,10})",
@@ -142,14 +142,14 @@ def candidates(
 
 
 def _without_vat_prefix(issuer: str, number: str) -> str:
-    vat = re.fullmatch(_CROSS_BORDER.get(issuer, "(?!)"), number, re.ASCII)
+    vat = re.fullmatch(CROSS_BORDER.get(issuer, "(?!)"), number, re.ASCII)
     return vat[1] if vat else number
 
 
 def _cross_border(number: str) -> Iterator[tuple[str, str]]:
     if number.isdigit():
         return
-    for issuer, writing in _CROSS_BORDER.items():
+    for issuer, writing in CROSS_BORDER.items():
         vat = re.fullmatch(writing, number, re.ASCII)
         if vat and _is_valid_in(issuer, number):
             yield issuer, vat[1]

@@ -93,7 +93,7 @@ def fold(field: str, value: str) -> str:
     Raises:
         NotNormalisable: see `plain`.
 
-    Source: Unicode Standard, section 3.13, D146 (identifier caseless matching).
+    Source: Unicode Standard, section 3.13, D146 (compatibility caseless matching), composed.
     """
     return fold_text(plain(field, value))
 
