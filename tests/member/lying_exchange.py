@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -106,10 +107,10 @@ class LyingExchange:
     entries: list[LogEntry] = field(default_factory=list)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     matching_key: bytes = bytes(range(32))
-    spent: set[tuple[str, str]] = field(default_factory=set)
     answers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     seqs: dict[tuple[str, str], int] = field(default_factory=dict)
+    hang_up: threading.Event = field(default_factory=threading.Event)
 
     # The log
 
@@ -215,6 +216,25 @@ class LyingExchange:
             "checkpoint": self.note(),
         }
 
+    def stream(self, handler: Any, *, after: int) -> None:
+        """Send what there is and what comes, until the other side or `hang_up` ends it."""
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        sent = after + 1
+        self.hang_up.clear()
+        try:
+            while not self.hang_up.wait(0.01):
+                size = len(self.entries)
+                for index in range(sent, size):
+                    data = json.dumps(self.entries[index].wire(index), separators=(",", ":"))
+                    handler.wfile.write(f"id: {index}\nevent: entry\ndata: {data}\n\n".encode())
+                if size > sent:
+                    note = json.dumps(self.note(size))
+                    handler.wfile.write(f"event: checkpoint\ndata: {note}\n\n".encode())
+                handler.wfile.write(b": alive\n\n")
+                sent = size
+        except OSError:
+            pass
+
     def tag(self, member: str, context: str) -> str:
         message = member.encode() + b"\0" + context.encode()
         return base64_text(hmac.digest(self.secret, message, "sha256"))
@@ -242,6 +262,8 @@ class LyingExchange:
                 honest = self.page(query["after"], query["limit"])
             case "GET", "/checkpoint":
                 honest = self.note()
+            case "GET", "/v1/stream":
+                honest = partial(self.stream, after=query["after"])
             case "POST", "/v1/join":
                 honest = {"member": "m1", "role": "contributor", "token": "t"}
             case "POST", "/v1/credentials":
@@ -317,6 +339,7 @@ def serving(exchange: LyingExchange) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
+        exchange.hang_up.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 import polars as pl
 
+from acx.log.errors import InconsistentLog, LogError
 from acx.member.errors import BadAnswer, ExchangeError
 from acx.member.replica import Replica, StoredEntry
 from acx.member.screen import Hit, Screener
@@ -136,7 +137,9 @@ def watch(
                 yield from alerts.since(told)
                 told = alerts.size
             reason = "the exchange closed the stream"
-        except ExchangeError as error:
+        except InconsistentLog:
+            raise
+        except (ExchangeError, LogError) as error:
             reason = str(error)
         # Up to half more, so that members do not all come back at once.
         wait = pause * (1 + random.random() / 2)  # noqa: S311 -- no secret
