@@ -24,6 +24,9 @@ GENERATOR: Final = (
 """The standard generator's coordinates."""
 
 
+NO_POINT: Final = "not of the curve: no point of P-256 has this x"
+"""Said of 33 bytes that have a compressed point's form alone."""
+
 _IDENTITY_WRITINGS: Final = frozenset({b"", b"\0", bytes(ELEMENT_BYTES)})
 _EVEN_AND_ODD: Final = (b"\2", b"\3")
 

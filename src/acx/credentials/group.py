@@ -15,11 +15,20 @@ from acx.credentials.hash_to_curve import hash_to_field, map_to_curve
 from acx.credentials.pycryptodome_element import PycryptodomeElement
 from acx.credentials.scalar import ORDER, Scalar
 
+
+def _library() -> type[Element]:
+    try:
+        from acx.credentials.openssl_element import OpensslElement
+    except ImportError:
+        return PycryptodomeElement
+    return OpensslElement
+
+
 SUITE: Final = b"ARCV1-P256"
 """`contextString` of the draft."""
 
-LIBRARY: Final[type[Element]] = PycryptodomeElement
-"""What computes with elements in this process."""
+LIBRARY: Final = _library()
+"""What computes with elements in this process: `docs/decisions/p256-group.md`."""
 
 
 @lru_cache(maxsize=256)
@@ -35,7 +44,7 @@ def hash_to_group(message: bytes, info: bytes) -> Element:
 def hash_to_scalar(message: bytes, info: bytes) -> Scalar:
     """The scalar that a message stands for under `info`."""
     (number,) = hash_to_field(message, b"HashToScalar-" + SUITE + info, 1, ORDER)
-    return Scalar(number, public=True)
+    return Scalar.of(number, public=True)
 
 
 def total(elements: Iterable[Element]) -> Element:

@@ -132,7 +132,7 @@ def present(
     opening = show(credential, random)
     # 2. Commit to the nonce.
     blinding = Scalar.random(random)
-    nonce_commit = Scalar(nonce) * GENERATOR_G + blinding * GENERATOR_H
+    nonce_commit = Scalar.of(nonce) * GENERATOR_G + blinding * GENERATOR_H
     # 3. The tag.
     base = _tag_base(context)
     tag = _tag(credential, base, nonce)
@@ -142,7 +142,7 @@ def present(
     statement = Statement()
     m1, g, h = add_showing(statement, opening.showing, opening.helper, credential.x1)
     _add_count(statement, (m1, g, h), (tag, base, nonce_commit), parts.commitments)
-    witness = (credential.m1, opening.z, opening.minus_r, Scalar(nonce), blinding)
+    witness = (credential.m1, opening.z, opening.minus_r, Scalar.of(nonce), blinding)
     proof = sigma.prove(statement, (*witness, *parts.witness), _SESSION + message, random)
     return Presentation(opening.showing, tag, nonce_commit, parts.commitments, proof)
 
@@ -212,7 +212,7 @@ def _add_count(
 
 
 def _tag(credential: Credential, base: Element, nonce: int) -> Element:
-    return (credential.m1 + Scalar(nonce)).inverse() * base
+    return (credential.m1 + Scalar.of(nonce)).inverse() * base
 
 
 def _tag_base(context: bytes) -> Element:

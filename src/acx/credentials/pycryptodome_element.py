@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from Crypto.PublicKey.ECC import EccPoint  # type: ignore[attr-defined]  # its documented place
 
-from acx.credentials.element import CURVE_B, FIELD, Element
+from acx.credentials.element import CURVE_B, FIELD, NO_POINT, Element
 from acx.credentials.errors import MalformedElement
 from acx.credentials.scalar import Scalar
 
@@ -34,7 +34,7 @@ class PycryptodomeElement(Element):
         square = (x * x * x - 3 * x + CURVE_B) % FIELD
         y = pow(square, (FIELD + 1) // 4, FIELD)
         if x >= FIELD or y * y % FIELD != square:
-            raise MalformedElement("no point of P-256 has this x")
+            raise MalformedElement(NO_POINT)
         if y % 2 != encoding[0] % 2:
             y = FIELD - y
         return cls(EccPoint(x, y, _CURVE), encoding)

@@ -67,14 +67,14 @@ def decompose(nonce: int, blinding: Scalar, limit: int, random: Random) -> Decom
     # The last blinding makes the sum that of the nonce's commitment.
     last = blinding
     for base, one in zip(chosen, blindings, strict=False):
-        last -= Scalar(base, public=True) * one
-    blindings.append(last * Scalar(chosen[-1], public=True).inverse())
+        last -= Scalar.of(base, public=True) * one
+    blindings.append(last * Scalar.of(chosen[-1], public=True).inverse())
     commitments = []
     for bit, one in zip(taken, blindings, strict=True):
         blinded = one * GENERATOR_H
         commitments.append((blinded, blinded + GENERATOR_G)[bit])
-    secret_bits = [Scalar(bit) for bit in taken]
-    unset = [(Scalar(1) - bit) * one for bit, one in zip(secret_bits, blindings, strict=True)]
+    secret_bits = [Scalar.of(bit) for bit in taken]
+    unset = [(Scalar.of(1) - bit) * one for bit, one in zip(secret_bits, blindings, strict=True)]
     return Decomposition((*secret_bits, *blindings, *unset), tuple(commitments))
 
 
@@ -84,7 +84,7 @@ def adds_up(commitments: Sequence[Element], nonce_commit: Element, limit: int) -
     Source: the draft's VerifyRangeProofHelper, its sum check.
     """
     return nonce_commit == total(
-        Scalar(base, public=True) * commitment
+        Scalar.of(base, public=True) * commitment
         for base, commitment in zip(bases(limit), commitments, strict=True)
     )
 

@@ -39,10 +39,13 @@ class Scalar:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: int | Integer, *, public: bool = False) -> None:
-        """Take a non-negative number, which is reduced; an `int` must not be secret."""
-        number = Integer(value, public=public) if isinstance(value, int) else value
-        self._value = number % _ORDER
+    def __init__(self, reduced: Integer) -> None:
+        self._value = reduced
+
+    @classmethod
+    def of(cls, number: int, *, public: bool = False) -> Self:
+        """Take a number that is not negative."""
+        return cls(Integer(number, public=public) % _ORDER)
 
     @classmethod
     def random(cls, random: Random) -> Self:
@@ -61,7 +64,7 @@ class Scalar:
     @classmethod
     def from_wide_bytes(cls, wide: bytes, *, public: bool = False) -> Self:
         """Reduce `WIDE_BYTES` bytes, big-endian."""
-        return cls(Integer.from_bytes(wide, public=public))
+        return cls(Integer.from_bytes(wide, public=public) % _ORDER)
 
     @classmethod
     def decode(cls, encoding: bytes, *, public: bool = False) -> Self:
@@ -99,18 +102,18 @@ class Scalar:
         return Scalar(self._value.inverse(_ORDER))
 
     def __add__(self, other: Scalar) -> Scalar:
-        return Scalar(self._value + other._value)
+        return Scalar((self._value + other._value) % _ORDER)
 
     def __sub__(self, other: Scalar) -> Scalar:
-        return Scalar(self._value + _ORDER - other._value)
+        return self + -other
 
     def __neg__(self) -> Scalar:
-        return Scalar(_ORDER - self._value)
+        return Scalar((_ORDER - self._value) % _ORDER)
 
     def __mul__(self, other: Scalar) -> Scalar:
         if not isinstance(other, Scalar):
             return NotImplemented  # An element multiplies itself by a scalar.
-        return Scalar(self._value * other._value)
+        return Scalar(self._value * other._value % _ORDER)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Scalar) and self._value == other._value
