@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -89,11 +88,8 @@ def parse_invite(line: str) -> Invite:
     encoded = text[len(PREFIX) :]
     try:
         data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-        invite = msgspec.json.decode(data, type=Invite)
+        return msgspec.json.decode(data, type=Invite)
     except msgspec.ValidationError as error:
         raise InviteError(f"invite: {error}; {advice}") from None
     except (msgspec.DecodeError, UnicodeError, binascii.Error, ValueError, RecursionError):
         raise InviteError(f"the invite is damaged; {advice}") from None
-    if len(invite.matching_key_bytes) != hashlib.sha256().digest_size:
-        raise InviteError(f"invite: matching_key is not 32 bytes; {advice}")
-    return invite
