@@ -222,62 +222,60 @@ def _shared_texts(package: _Package) -> list[str]:
     part = posixpath.join(posixpath.dirname(package.workbook), "sharedStrings.xml")
     if not package.has(part):
         return []
-    texts: list[str] = []
-    pieces: list[str] = []
-    size = 0
-    inside = _Inside()
-
-    def start(name: str, _attributes: dict[str, str]) -> None:
-        local = _local(name)
-        inside.enter(local)
-        if local == "si":
-            pieces.clear()
-
-    def end(name: str) -> None:
-        nonlocal size
-        local = _local(name)
-        inside.leave(local)
-        if local == "si":
-            text = _unescaped("".join(pieces))
-            size += len(text)
-            if size > package.most_text:
-                raise TooLarge(f"{package.file}: more text than fits; export it as CSV")
-            texts.append(text)
-
-    def characters(data: str) -> None:
-        if inside.text:
-            pieces.append(data)
-
-    parser = _parser(package.file)
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = characters
+    texts = _Texts(package)
     for chunk in package.stream(part):
-        parser.Parse(chunk)
-    parser.Parse(b"", True)
-    return texts
+        texts.feed(chunk)
+    return texts.end()
 
 
-class _Inside:
-    """Whether the parser is in text that counts: in `t`, but not in a reading aid (`rPh`)."""
+class _Texts:
+    """Takes the texts out of their XML."""
 
-    __slots__ = ("_aids", "text")
-
-    def __init__(self) -> None:
-        self.text = False
+    def __init__(self, package: _Package) -> None:
+        self._package = package
+        self._texts: list[str] = []
+        self._pieces: list[str] = []
+        self._size = 0
         self._aids = 0
+        self._taking = False
+        self._parser = _parser(package.file)
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._characters
 
-    def enter(self, element: str) -> None:
-        if element == "t":
-            self.text = not self._aids
-        elif element == "rPh":
+    def feed(self, data: bytes) -> None:
+        self._parser.Parse(data)
+
+    def end(self) -> list[str]:
+        self._parser.Parse(b"", True)
+        return self._texts
+
+    def _start(self, name: str, _attributes: dict[str, str]) -> None:
+        local = _local(name)
+        if local == "si":
+            self._pieces.clear()
+        elif local == "t":
+            # Reading aids of East Asian texts (`rPh`) are no part of them.
+            self._taking = not self._aids
+        elif local == "rPh":
             self._aids += 1
 
-    def leave(self, element: str) -> None:
-        if element == "t":
-            self.text = False
-        elif element == "rPh":
+    def _end(self, name: str) -> None:
+        local = _local(name)
+        if local == "si":
+            self._texts.append(_unescaped("".join(self._pieces)))
+        elif local == "t":
+            self._taking = False
+        elif local == "rPh":
             self._aids -= 1
+
+    def _characters(self, data: str) -> None:
+        if not self._taking:
+            return
+        self._size += len(data)
+        if self._size > self._package.most_text:
+            raise TooLarge(f"{self._package.file}: more text than fits; export it as CSV")
+        self._pieces.append(data)
 
 
 def _date_styles(package: _Package) -> frozenset[str]:
@@ -341,84 +339,77 @@ class _Cells:
         parser.Parse(b"", True)
         yield from done
 
-    def _parser(self, done: list[_Row]) -> Any:  # noqa: C901 -- closures are twice as fast
+    def _parser(self, done: list[_Row]) -> Any:  # noqa: C901 -- the hot loop: a call each costs
         row = _Row(0)
         column = -1
         kind = style = ""
         pieces: list[str] = []
-        size = 0
+        aids = size = 0
         taking = has_formula = False
-        inside = _Inside()
-        columns, limit = self._columns, self._limits.columns
+        columns = self._columns
+        most_characters, most_columns = self._limits.line_bytes, self._limits.columns
 
         def start(name: str, attributes: dict[str, str]) -> None:
-            nonlocal row, column, kind, style, taking, has_formula, size
-            if name not in _SHEET_ELEMENTS:
-                name = _local(name)
+            nonlocal row, column, kind, style, taking, has_formula, aids, size
             if name == "c":
                 kind = attributes.get("t", "n")
                 style = attributes.get("s", "")
-                place = attributes.get("r")
-                letters = place.rstrip("0123456789") if place else ""
-                if not letters:
-                    column += 1
+                letters = attributes.get("r", "").rstrip("0123456789")
+                if letters in columns:
+                    column = columns[letters]
+                elif letters:
+                    column = columns[letters] = _column_number(letters, most_columns)
                 else:
-                    known = columns.get(letters)
-                    if known is None:
-                        known = columns[letters] = _column_number(letters, limit)
-                    column = known
+                    column += 1
                 pieces.clear()
                 size = 0
                 has_formula = False
-            elif name == "v":
-                taking = True
+            elif name in ("v", "t"):
+                taking = not aids
             elif name == "f":
                 has_formula = True
+            elif name == "rPh":
+                aids += 1
             elif name == "row":
                 given = attributes.get("r", "")
                 row = _Row(int(given) if given.isdecimal() and len(given) < 9 else row.number + 1)
                 column = -1
-            else:
-                inside.enter(name)
-                taking = inside.text
+            elif ":" in name:
+                start(_local(name), attributes)
 
         def characters(data: str) -> None:
             nonlocal size
             if taking:
                 size += len(data)
-                if size <= self._limits.line_bytes:
+                if size <= most_characters:
                     pieces.append(data)
 
         def end(name: str) -> None:
-            nonlocal taking
-            if name not in _SHEET_ELEMENTS:
-                name = _local(name)
+            nonlocal taking, aids
             if name == "c":
-                if pieces or has_formula:
-                    self._take(row, column, kind, style, "".join(pieces))
+                if (pieces or has_formula) and column < most_columns:
+                    try:
+                        if value := self._value(kind, style, "".join(pieces)):
+                            row.cells[column] = value
+                    except _BadCell as error:
+                        row.problems[column] = str(error)
+                    if size > most_characters:
+                        row.problems[column] = f"is longer than {most_characters:,} characters"
+            elif name in ("v", "t"):
+                taking = False
+            elif name == "rPh":
+                aids -= 1
             elif name == "row":
                 if row.cells or row.problems:
                     done.append(row)
-            else:
-                taking = False
-                inside.leave(name)
+            elif ":" in name:
+                end(_local(name))
 
         parser = _parser(self._file)
         parser.StartElementHandler = start
         parser.EndElementHandler = end
         parser.CharacterDataHandler = characters
         return parser
-
-    def _take(self, row: _Row, column: int, kind: str, style: str, text: str) -> None:
-        if column >= self._limits.columns:
-            return
-        try:
-            value = self._value(kind, style, text)
-        except _BadCell as error:
-            row.problems[column] = str(error)
-            return
-        if value:
-            row.cells[column] = value
 
     def _value(self, kind: str, style: str, text: str) -> str:
         if kind == "s":
@@ -613,6 +604,3 @@ def _parser(file: str) -> Any:
 
     parser.StartDoctypeDeclHandler = refuse
     return parser
-
-
-_SHEET_ELEMENTS: Final = frozenset(("c", "v", "f", "t", "is", "row"))
