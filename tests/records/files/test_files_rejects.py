@@ -28,10 +28,19 @@ def test_without_rejects_no_file_is_made_and_one_of_before_goes(tmp_path: Path) 
     with Rejects(path):
         pass
     assert list(tmp_path.iterdir()) == []
-    path.write_text("old")
+    with Rejects(path) as rejects:
+        rejects.add(file="a.csv", line=3, field="", reason="bad")
     with Rejects(path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_holds_no_rejects_is_never_removed(tmp_path: Path) -> None:
+    path = tmp_path / "sellers.csv"
+    path.write_text("id\n1\n")
+    with Rejects(path):
+        pass
+    assert path.read_text() == "id\n1\n"
 
 
 def test_work_that_fails_leaves_what_was_there_before(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from acx.records.files.errors import BadAllowance, shown
 from acx.records.files.output import AtomicFile
 
 _ALLOWANCE: Final = re.compile(r"(?P<rows>[0-9]{1,12})|(?P<percent>[0-9]{1,3}(\.[0-9]{1,6})?)\s?%")
+_BEGINS: Final = b'{"file":'
 _ROW_BYTES: Final = 64 * 1024
 
 
@@ -85,10 +86,10 @@ class Rejects:
         return self.count <= (self.accepted + self.count) * float(match["percent"]) / 100
 
     def commit(self) -> None:
-        """Put the file in place; without rejects, remove one that an earlier run left there."""
+        """Put the file in place; without rejects, remove those an earlier run left there."""
         if self._file is not None:
             self._file.commit()
-        elif self.path is not None and self.path.is_file():
+        elif self.path is not None and _holds_rejects(self.path):
             self.path.unlink()
 
     def discard(self) -> None:
@@ -109,6 +110,15 @@ class Rejects:
             self.commit()
         else:
             self.discard()
+
+
+def _holds_rejects(path: Path) -> bool:
+    """Whether a file is one of ours, so that nothing else is ever removed."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(len(_BEGINS)) == _BEGINS
+    except OSError:
+        return False
 
 
 def _bounded(row: object) -> msgspec.Raw:
