@@ -135,7 +135,7 @@ def clean(draft: Report, contributor: Contributor, internal_ids: Iterable[str] =
         **{name: lint_.values(name, getattr(draft.account, name)) for name in LIST_FIELDS},
     )
     if not any(getattr(account, name) for name in LIST_FIELDS if name != "country"):
-        why = "nothing is left by which others could find the actor: add a value, or allow one"
+        why = "account: nothing is left to find the actor by: add a value, or allow one"
         findings.append(Finding("account", 0, "nothing_left", "blocked", why))
     report = msgspec.structs.replace(
         draft,

@@ -80,7 +80,8 @@ def readings(value: str) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for text in dict.fromkeys((value, decoded(value))):
-        # A capital and its small letter may look like different Latin letters: Ν and ν.
+        # A capital and its small letter may look like different Latin letters, as Greek
+        # nu does.
         shapes = dict.fromkeys((_shape(text), _shape(text.lower())))
         for reading in (fold_text(text), *shapes, latinise(text)):
             found[reading] = None

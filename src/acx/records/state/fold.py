@@ -20,7 +20,7 @@ from acx.records.event import (
 )
 from acx.records.state.governance import Governance
 from acx.records.state.kept import OUTCOME_TAG, Kept
-from acx.records.state.view import DisputeView, ReportView, State, Step
+from acx.records.state.view import DisputeView, Ignored, ReportView, State, Step
 
 _ANSWER: Final = msgspec.json.Decoder(Answer)
 _ASSESSMENT: Final = msgspec.json.Decoder(Assessment)
@@ -46,7 +46,9 @@ def fold_report(report: str, events: Sequence[Kept], governance: Governance) -> 
     return fold.view()
 
 
-def objection(report: str, events: Sequence[Kept], governance: Governance, candidate: Kept) -> str:
+def objection(
+    report: str, events: Sequence[Kept], governance: Governance, candidate: Kept
+) -> Ignored:
     """Why the fold would ignore an event if it came next; empty if it would not."""
     fold = _Fold(report, governance)
     fold.run(events)
@@ -169,7 +171,7 @@ class _Fold:
         for _, kept in decisions:
             self._decide(kept)
 
-    def member_step(self, kept: Kept) -> str:
+    def member_step(self, kept: Kept) -> Ignored:
         """Take an event that no operator's key signed; return why it is ignored, if it is."""
         skipped = self.chains.admit(kept)
         if skipped is None:
@@ -185,7 +187,7 @@ class _Fold:
             return "not_an_operator"
         return "no_report" if self.own is None else step(self, kept, self.own)
 
-    def operator_step(self, kept: Kept) -> str:
+    def operator_step(self, kept: Kept) -> Ignored:
         """Take an event that an operator's key signed; return why it is ignored, if it is."""
         if self.named_by_operator < 0:
             self.named_by_operator = kept.index
@@ -273,7 +275,7 @@ class _Fold:
 
     # Members' events
 
-    def _open(self, kept: Kept) -> str:
+    def _open(self, kept: Kept) -> Ignored:
         if self.own is not None:
             return "already_open"
         # That the report's id is its key's, `parse_event` has seen to.
@@ -283,7 +285,7 @@ class _Fold:
         self.own = _Contribution(kept.id, kept.by, 1, tag, kept.body)
         return ""
 
-    def amend(self, kept: Kept, own: _Contribution) -> str:
+    def amend(self, kept: Kept, own: _Contribution) -> Ignored:
         if kept.by != own.by:
             return "not_its_key"
         if not own.standing:
@@ -310,7 +312,7 @@ class _Fold:
             return None
         return versions[-1] if versions[-1] - versions[0] <= 1 else None
 
-    def withdraw(self, kept: Kept, own: _Contribution) -> str:
+    def withdraw(self, kept: Kept, own: _Contribution) -> Ignored:
         if kept.ref in {"", own.id}:
             return self._withdraw_contribution(kept, own)
         if kept.ref in self.corroborations:
@@ -323,7 +325,7 @@ class _Fold:
                 return ""
         return "unknown_ref"
 
-    def _withdraw_contribution(self, kept: Kept, contribution: _Contribution) -> str:
+    def _withdraw_contribution(self, kept: Kept, contribution: _Contribution) -> Ignored:
         if kept.by != contribution.by:
             return "not_its_key"
         if not contribution.standing:
@@ -331,7 +333,7 @@ class _Fold:
         contribution.standing = False
         return ""
 
-    def corroborate(self, kept: Kept, own: _Contribution) -> str:
+    def corroborate(self, kept: Kept, own: _Contribution) -> Ignored:
         version = _CORROBORATION.decode(kept.body).version
         if version != own.version:
             return "version"
@@ -343,14 +345,14 @@ class _Fold:
         self.corroborations[kept.id] = _Contribution(kept.id, kept.by, version, tag, kept.body)
         return ""
 
-    def record_outcome(self, kept: Kept, _own: _Contribution) -> str:
+    def record_outcome(self, kept: Kept, _own: _Contribution) -> Ignored:
         tag = kept.tag(OUTCOME_TAG)
         if not tag:
             return "tag"
         self.outcomes[tag] = (_OUTCOME.decode(kept.body).outcome, kept)
         return ""
 
-    def answer(self, kept: Kept, own: _Contribution) -> str:
+    def answer(self, kept: Kept, own: _Contribution) -> Ignored:
         dispute = self.disputes.get(kept.ref)
         if dispute is None:
             return "unknown_ref"
@@ -371,13 +373,13 @@ class _Fold:
         self._count_follow_up(kept)
         return ""
 
-    def assess(self, kept: Kept, _own: _Contribution) -> str:
+    def assess(self, kept: Kept, _own: _Contribution) -> Ignored:
         if not self.governance.is_brand(kept.by, kept.index):
             return "not_a_brand"
         self.assessments[kept.by] = _ASSESSMENT.decode(kept.body).assessment
         return ""
 
-    def register(self, _kept: Kept, _own: _Contribution) -> str:
+    def register(self, _kept: Kept, _own: _Contribution) -> Ignored:
         # A registration is about a brand; in a report it has no place.
         return "unknown_ref"
 
@@ -386,12 +388,12 @@ class _Fold:
 
     # Operators' events
 
-    def dispute(self, kept: Kept) -> str:
+    def dispute(self, kept: Kept) -> Ignored:
         code = _DISPUTE.decode(kept.body).code
         self.disputes[kept.id] = _Dispute(kept.id, kept.index, code)
         return ""
 
-    def lapse(self, kept: Kept) -> str:
+    def lapse(self, kept: Kept) -> Ignored:
         dispute = self.disputes.get(kept.ref)
         if dispute is None:
             return "unknown_ref"
@@ -400,7 +402,7 @@ class _Fold:
         dispute.lapsed = True
         return ""
 
-    def propose(self, kept: Kept) -> str:
+    def propose(self, kept: Kept) -> Ignored:
         dispute = self.disputes.get(kept.ref)
         if dispute is None:
             return "unknown_ref"
@@ -414,7 +416,7 @@ class _Fold:
         if dispute is not None and dispute.stage == "open" and kept.id in dispute.proposals:
             dispute.stage = dispute.proposals[kept.id]
 
-    def appeal(self, kept: Kept) -> str:
+    def appeal(self, kept: Kept) -> Ignored:
         dispute = self.disputes.get(kept.ref)
         if dispute is None:
             return "unknown_ref"
@@ -445,7 +447,7 @@ def _account_values(body: bytes) -> set[tuple[str, bytes]]:
     }
 
 
-_MEMBER_STEPS: Final[dict[str, Callable[[_Fold, Kept, _Contribution], str]]] = {
+_MEMBER_STEPS: Final[dict[str, Callable[[_Fold, Kept, _Contribution], Ignored]]] = {
     "amendment": _Fold.amend,
     "withdrawal": _Fold.withdraw,
     "corroboration": _Fold.corroborate,
@@ -454,7 +456,7 @@ _MEMBER_STEPS: Final[dict[str, Callable[[_Fold, Kept, _Contribution], str]]] = {
     "assessment": _Fold.assess,
     "registration": _Fold.register,
 }
-_OPERATOR_STEPS: Final[dict[str, Callable[[_Fold, Kept], str]]] = {
+_OPERATOR_STEPS: Final[dict[str, Callable[[_Fold, Kept], Ignored]]] = {
     "dispute": _Fold.dispute,
     "lapse": _Fold.lapse,
     "resolution": _Fold.propose,

@@ -15,6 +15,7 @@ import msgspec
 
 from acx.records.event import Act, Erasure, Expiry
 from acx.records.state.kept import Kept
+from acx.records.state.view import Ignored
 
 Gone = Literal["erased", "expired"]
 TWO_SIGNATURES: Final = frozenset({"resolution", "erasure"})
@@ -43,7 +44,7 @@ class Governance:
 
     def __init__(self, operators: Iterable[str]) -> None:
         self.operators: set[str] = set(operators)
-        self.verdicts: dict[int, str] = {}
+        self.verdicts: dict[int, Ignored] = {}
         self.approvals: dict[str, int] = {}
         self.proposals: dict[str, Kept] = {}
         self.erased: set[int] = set()
@@ -76,7 +77,7 @@ class Governance:
         elif kept.type == "expiry":
             self._remove(kept, _EXPIRY.decode(kept.body).indices, kept.index, "expired")
 
-    def objection(self, kept: Kept) -> str:
+    def objection(self, kept: Kept) -> Ignored:
         """Why an event would be ignored if it came next; empty if it would not."""
         if kept.by not in self.operators:
             return "not_an_operator"

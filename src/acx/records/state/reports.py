@@ -16,7 +16,7 @@ from acx.records.event import BODIES, VERSION, Act, Event, Registration
 from acx.records.state import fold
 from acx.records.state.governance import Governance
 from acx.records.state.kept import Entry, Kept, keep
-from acx.records.state.view import ReportView
+from acx.records.state.view import Ignored, ReportView
 
 _BY_INDEX: Final = attrgetter("index")
 _ACT: Final = msgspec.json.Decoder(Act)
@@ -103,7 +103,7 @@ class Reports:
             if view is not None:
                 yield view
 
-    def objection(self, event: Event) -> str:
+    def objection(self, event: Event) -> Ignored:
         """Why the fold would ignore an event if it came next in the log.
 
         The exchange refuses what the fold would ignore, and a wallet does not send it.
@@ -326,7 +326,7 @@ class Reports:
         elif kept.type == "report":
             self._incomplete.add(kept.report)
 
-    def _register(self, chains: fold.Chains, kept: Kept) -> str:
+    def _register(self, chains: fold.Chains, kept: Kept) -> Ignored:
         """Why an event about no report that no operator signed is ignored; empty if it is not."""
         if chains.admit(kept) is None:
             return "out_of_order"

@@ -47,7 +47,7 @@ class Step(msgspec.Struct, frozen=True):
     index: int
     id: str
     type: str
-    ignored: str
+    ignored: Ignored
 
 
 class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
