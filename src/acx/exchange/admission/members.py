@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from acx.exchange.errors import GovernanceError, Suspended, Unauthenticated
 from acx.exchange.sequencer.outbox import Planned, plan
@@ -22,6 +22,10 @@ ACTIVE: Final = "active"
 SUSPENDED: Final = "suspended"
 POSTING_ROLES: Final = frozenset({"contributor", "customs"})
 """Roles that post events under the common rate; the others read, or sign with a key on record."""
+
+# Made once: they run for every request.
+_BY_TOKEN: Final = select(members).where(members.c.token_hash == bindparam("digest"))
+_BY_KEY: Final = select(members).where(members.c.member_key == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,7 @@ def member_of_token(connection: Connection, token: str) -> Member:
         Unauthenticated: the token is nobody's.
         Suspended: its member is suspended.
     """
-    row = connection.execute(
-        select(members).where(members.c.token_hash == token_digest(token))
-    ).one_or_none()
+    row = connection.execute(_BY_TOKEN, {"digest": token_digest(token)}).one_or_none()
     if row is None:
         raise Unauthenticated("the token is nobody's: join again with the same key for a new one")
     return _in_good_standing(row)
@@ -80,9 +82,7 @@ def member_of_key(connection: Connection, member_key: str) -> Member:
         Unauthenticated: the key is nobody's.
         Suspended: its member is suspended.
     """
-    row = connection.execute(
-        select(members).where(members.c.member_key == member_key)
-    ).one_or_none()
+    row = connection.execute(_BY_KEY, {"key": member_key}).one_or_none()
     if row is None:
         raise Unauthenticated("the request is signed by no member's key: join first")
     return _in_good_standing(row)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy import Connection
 
 from acx.exchange.clock import Clock
 from acx.exchange.errors import (
@@ -30,6 +31,7 @@ from acx.exchange.sequencer.sequencer import Appended, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import (
     checkpoint_covering,
+    known_events,
     load_period_secrets,
     read_event,
 )
@@ -116,7 +118,10 @@ class Intake:
             raise TooLarge(f"an event has at most {MAX_EVENT_BYTES} bytes")
         with self._database.read() as connection:
             # (2)
-            known = self.known(short_id(raw))
+            event_id = short_id(raw)
+            known = (
+                self.known(connection, event_id) if known_events(connection, [event_id]) else None
+            )
             if known is not None:
                 return known
             # (3)
@@ -140,17 +145,16 @@ class Intake:
             )
         return event
 
-    def known(self, event_id: str) -> Acknowledgement | None:
+    def known(self, connection: Connection, event_id: str) -> Acknowledgement | None:
         """The answer to a post that was acknowledged before; None if none was.
 
         Raises:
             Erased: the event was erased since.
         """
-        with self._database.read() as connection:
-            row = read_event(connection, event_id)
-            if row is None:
-                return None
-            covering = checkpoint_covering(connection, row.index)
+        row = read_event(connection, event_id)
+        if row is None:
+            return None
+        covering = checkpoint_covering(connection, row.index)
         published = self._sequencer.publisher.published
         if covering is None or published.size <= row.index:
             return None
@@ -164,7 +168,8 @@ class Intake:
     def acknowledge(self, event: Event, place: Appended | Known) -> Acknowledgement:
         """The answer to a post that the sequencer has taken."""
         if isinstance(place, Known):
-            known = self.known(event.id)
+            with self._database.read() as connection:
+                known = self.known(connection, event.id)
             if known is None:
                 raise Unavailable("the event is being published: send the same bytes again shortly")
             return known

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from acx.exchange.durable import write_all_durably, write_durably
 from acx.exchange.errors import LogBehind
 from acx.exchange.home import Home
 from acx.exchange.storage.database import Database
-from acx.exchange.storage.ledger import Head, LogRow, checkpoint_of, save_checkpoint
+from acx.exchange.storage.ledger import Head, LogRow, save_checkpoint
 from acx.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from acx.log.entry import pack_bundle, pack_entries
 from acx.log.errors import LogError, MissingFile
@@ -103,6 +103,7 @@ class Publisher:
         self._signer = Signer(origin, home.log_key())
         self.reader = CachedReader(home.public)
         self.published = self._read(home.public / CHECKPOINT_PATH)
+        self._signed = self._read(self._high_water)
 
     @property
     def vkey(self) -> str:
@@ -117,7 +118,7 @@ class Publisher:
         """
         for name, signed in (
             ("published", self.published),
-            ("signed", self._read(self._high_water)),
+            ("signed", self._signed),
         ):
             if signed.size > head.size:
                 raise LogBehind(
@@ -174,16 +175,13 @@ class Publisher:
             Unavailable, OSError: call again.
         """
         self.check(head)
-        with self._database.read() as connection:
-            note = checkpoint_of(connection, head.size)
-        signed = Checkpoint(self._signer.name, head.size, head.root)
-        signed = self._open(note or sign_checkpoint(signed, self._signer))
-        if signed.root != head.root:
-            raise LogBehind(f"another root was signed for size {head.size}: nothing more is signed")
+        checkpoint = Checkpoint(self._signer.name, head.size, head.root)
+        # Ed25519 gives the same signature again, so a repeated step 3 keeps the same checkpoint.
+        signed = replace(checkpoint, note=sign_checkpoint(checkpoint, self._signer))
         write_durably(self._high_water, signed.note.encode(), mode=0o600)
-        if note is None:
-            with self._database.write() as connection:
-                save_checkpoint(connection, signed.size, signed.root, signed.note)
+        self._signed = signed
+        with self._database.write() as connection:
+            save_checkpoint(connection, signed.size, signed.root, signed.note)
         return signed
 
     def publish(self, checkpoint: Checkpoint) -> None:

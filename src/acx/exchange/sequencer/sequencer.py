@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ from acx.exchange.storage.ledger import (
     read_rows,
 )
 from acx.log.checkpoint import Checkpoint
-from acx.log.entry import draw_key, seal
+from acx.log.entry import KEY_BYTES, seal
 from acx.log.errors import LogError
 from acx.records.event import Erasure, Event, Expiry, public_key_text, sign_event
 
@@ -405,9 +406,12 @@ class Sequencer:
 
     def _seal(self, events: Sequence[Event]) -> list[LogRow]:
         at = hour_text(self._clock())
+        # All keys in one draw: each is as random, and the system is asked once.
+        drawn = secrets.token_bytes(KEY_BYTES * len(events))
         rows = []
-        for index, event in enumerate(events, self._head.size):
-            k = draw_key()
+        for number, event in enumerate(events):
+            index = self._head.size + number
+            k = drawn[number * KEY_BYTES : (number + 1) * KEY_BYTES]
             sealed = seal(event.raw, at, k)
             rows.append(LogRow(index, at, sealed.entry, sealed.ciphertext, k))
         return rows

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from acx.exchange.errors import LeadError
 from acx.exchange.storage.schema import (
@@ -23,8 +24,24 @@ from acx.exchange.storage.schema import (
 from acx.log.entry import open_sealed
 from acx.records.event import OPERATOR_TYPES, Event, outcome_context, parse_event
 
-_MAX_PARAMETERS = 500
+_MAX_PARAMETERS: Final = 500
 """Values in one `IN`; SQLite of old builds allows 999 parameters."""
+
+# Made once: building a statement takes longer than running it, and these run for every event.
+_KNOWN_EVENTS: Final = select(entries.c.event_id, entries.c.index).where(
+    entries.c.event_id.in_(bindparam("ids", expanding=True))
+)
+_KNOWN_REPORTS: Final = (
+    select(entries.c.report)
+    .where(entries.c.report.in_(bindparam("reports", expanding=True)))
+    .distinct()
+)
+_SPENDERS: Final = (
+    select(tags.c.context, tags.c.tag, entries.c.by)
+    .join(entries, entries.c.index == tags.c.index)
+    .where(tags.c.tag.in_(bindparam("tags", expanding=True)))
+)
+_CHECKPOINT: Final = select(checkpoints.c.size).where(checkpoints.c.size == bindparam("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +172,7 @@ def known_events(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
     return {
         event_id: index
         for part in _parts(ids)
-        for event_id, index in connection.execute(
-            select(entries.c.event_id, entries.c.index).where(entries.c.event_id.in_(part))
-        )
+        for event_id, index in connection.execute(_KNOWN_EVENTS, {"ids": part})
     }
 
 
@@ -166,9 +181,7 @@ def known_reports(connection: Connection, reports: Iterable[str]) -> set[str]:
     return {
         row.report
         for part in _parts(reports)
-        for row in connection.execute(
-            select(entries.c.report).where(entries.c.report.in_(part)).distinct()
-        )
+        for row in connection.execute(_KNOWN_REPORTS, {"reports": part})
     }
 
 
@@ -179,12 +192,7 @@ def spenders(
     found = {}
     pairs = set(wanted)
     for part in _parts(tag for _, tag in pairs):
-        query = (
-            select(tags.c.context, tags.c.tag, entries.c.by)
-            .join(entries, entries.c.index == tags.c.index)
-            .where(tags.c.tag.in_(part))
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_SPENDERS, {"tags": part}):
             if (row.context, row.tag) in pairs:
                 found[row.context, row.tag] = row.by or ""
     return found
@@ -192,16 +200,8 @@ def spenders(
 
 def save_checkpoint(connection: Connection, size: int, root: bytes, note: str) -> None:
     """Keep a signed checkpoint; the same one again changes nothing."""
-    if connection.execute(select(checkpoints.c.size).where(checkpoints.c.size == size)).first():
-        return
-    connection.execute(insert(checkpoints).values(size=size, root=root, note=note))
-
-
-def checkpoint_of(connection: Connection, size: int) -> str | None:
-    """The checkpoint kept for a size."""
-    return connection.execute(
-        select(checkpoints.c.note).where(checkpoints.c.size == size)
-    ).scalar_one_or_none()
+    if connection.execute(_CHECKPOINT, {"at": size}).first() is None:
+        connection.execute(insert(checkpoints), {"size": size, "root": root, "note": note})
 
 
 def checkpoint_covering(connection: Connection, index: int) -> tuple[int, str] | None:

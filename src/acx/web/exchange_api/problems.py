@@ -46,9 +46,7 @@ class MethodNotAllowed(AcxError):
 PROBLEMS: Final[dict[type[AcxError], ProblemType]] = {
     NotFound: ProblemType("not-found", 404, "Nothing is here"),
     MethodNotAllowed: ProblemType("method-not-allowed", 405, "The address takes other methods"),
-    HttpSignatureError: ProblemType(
-        "bad-signature", 401, "The request is not signed as it should"
-    ),
+    HttpSignatureError: ProblemType("bad-signature", 401, "The request is not signed as it should"),
     errors.Unauthenticated: ProblemType("unauthenticated", 401, "Nobody's token or key"),
     errors.Forbidden: ProblemType("forbidden", 403, "Not for this caller"),
     errors.Suspended: ProblemType("suspended", 403, "The membership is suspended"),

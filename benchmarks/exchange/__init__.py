@@ -1,0 +1,1 @@
+"""How fast the exchange takes events in and tells them on."""
