@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from acx.exchange.service import Exchange
+
 ACX = (sys.executable, "-c", "from acx.cli.app import main; main()")
 
 
@@ -27,20 +29,14 @@ class RealExchange:
     home: Path
     url: str
 
-    def run(self, *arguments: str) -> str:
-        """Run `acx exchange …` as the operator, and give what it prints."""
-        return _acx("exchange", *arguments, "--home", str(self.home))
+    def operate(self) -> Exchange:
+        """The exchange, as its operator's commands use it beside the running server."""
+        return Exchange.open(self.home)
 
     def invite(self, name: str, role: str = "contributor") -> str:
-        return self.run("invite", name, "--role", role).strip()
-
-
-def _acx(*arguments: str) -> str:
-    done = subprocess.run(
-        [*ACX, *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+        """An invite for a new member."""
+        with self.operate() as opened:
+            return opened.invite(name, role)
 
 
 @contextmanager
@@ -50,9 +46,9 @@ def running(directory: Path) -> Iterator[RealExchange]:
     log = directory / "exchange.log"
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    _acx("exchange", "init", "--home", str(home), "--sandbox", "--url", url)
-    for name in ("one", "two"):
-        _acx("exchange", "operator", "add", name, "--home", str(home))
+    with Exchange.init(home, origin="", url=url, database="", sandbox=True) as made:
+        for name in ("one", "two"):
+            made.add_operator(name)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*ACX, "exchange", "serve", "--home", str(home), "--port", str(port)],

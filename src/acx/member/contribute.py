@@ -414,6 +414,8 @@ def follow_up(
             wallet.store(msgspec.structs.replace(contribution, state="withdrawn"))
             if not sent:
                 return None
+            # Without a reference it would be the report that is withdrawn.
+            ref = "" if contribution.kind == "report" else contribution.event
         return wallet.put(
             Message(contribution=contribution.id, type=event_type, body=canonical(body), ref=ref)
         )

@@ -276,6 +276,8 @@ class Outbox:
                     contribution=contribution.id, states=("waiting",)
                 ):
                     self._wallet.drop(later)
+            elif message.type == "withdrawal":
+                changed = msgspec.structs.replace(changed, state="open")
             self._wallet.store(changed)
             return self._wallet.put(
                 msgspec.structs.replace(message, state="failed", problem=problem)
