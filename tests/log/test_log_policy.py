@@ -227,6 +227,8 @@ RENAMED = replace(COSIGNERS["X1"].verifier, name="another.example/name").vkey
         ("quorum none\r\n", "control"),
         ("quorum none\n" * 10_000, "longer"),
     ],
+    # Keys are fresh each run, and workers must agree on names.
+    ids=itertools.count(),
 )
 def test_refuses_a_policy_that_is_not_in_form(text: str, reason: str) -> None:
     with pytest.raises(MalformedPolicy, match=reason):

@@ -91,7 +91,7 @@ def test_what_is_packed_twice_is_refused(tmp_path: Path) -> None:
         accounts(path, tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)])
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.xlsx", "a"])
 def test_an_empty_file_is_refused(content: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
@@ -177,7 +177,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
         os.seteuid(user)
 
 
-@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV), b'[{"id": "1"},\n{"id": "2"}]'])
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV, mtime=0), b'[{"id": "1"},\n{"id": "2"}]'])
 def test_a_named_pipe_is_read_to_its_end(content: bytes, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
