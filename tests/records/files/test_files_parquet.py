@@ -11,10 +11,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from tests.records.files.reading import accounts, table
 
-from acx.records.files import BadColumns, Column, Damaged, FileFormatError
+from acx.records.files import BadColumns, Column, Damaged, FileFormatError, Limits, TooLarge
 
 
-def written(folder: Path, columns: dict[str, pa.Array], **options: int) -> Path:
+def written(folder: Path, columns: dict[str, pa.Array], **options: object) -> Path:
     path = folder / "a.parquet"
     pq.write_table(pa.table(columns), path, **options)
     return path
@@ -110,6 +110,25 @@ def test_any_truncation_and_any_broken_byte_is_an_error_for_people(tmp_path: Pat
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with contextlib.suppress(FileFormatError):
             assert accounts(path, tmp_path).rejects.count <= 100
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_long_value_named_in_every_row_is_refused_unexpanded(many: bool, tmp_path: Path) -> None:
+    rows = 60_000
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 100_000])
+    if many:
+        repeated = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), repeated)
+    columns = {"id": pa.array([str(n) for n in range(rows)]), "name": repeated}
+    with pytest.raises(TooLarge, match="column name holds more than 1,073,741,824 bytes of text"):
+        accounts(written(tmp_path, columns), tmp_path)
+
+
+def test_a_page_that_expands_like_a_bomb_is_refused(tmp_path: Path) -> None:
+    columns = {"id": pa.array(["x" * 1_000_000 + str(n) for n in range(5)])}
+    path = written(tmp_path, columns, compression="zstd", use_dictionary=False)
+    limits = Limits(expansion_floor=100_000, expansion=100)
+    with pytest.raises(TooLarge, match="column id expands to more than 100 times its size"):
+        accounts(path, tmp_path, limits=limits)
 
 
 def test_a_name_that_promises_parquet_is_not_enough(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,45 +14,87 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from acx.records.files.cells import drop_blanks, unguard
 from acx.records.files.chunks import Chunk, Header, Shape
-from acx.records.files.errors import BadColumns, Damaged, shown
+from acx.records.files.errors import BadColumns, Damaged, TooLarge, shown
+from acx.records.files.limits import MIB, Limits
 from acx.records.files.source import Opened
 
-_ROWS = 65_536
-_EXACT_FLOAT = 2**53
+_ROWS: Final = 65_536
+_EXACT_FLOAT: Final = 2**53
+_BATCH_TEXT_BYTES: Final = 1024 * MIB
+"""Most text of a column in one batch: 16 KiB a row."""
 
 
-def read_parquet(opened: Opened, header: Header) -> Iterator[Chunk]:
+def read_parquet(opened: Opened, header: Header, limits: Limits) -> Iterator[Chunk]:
     """Read Parquet; a row's line is its number, from 1.
 
     A column of lists gives lists; a column of plain text is read as a CSV cell is, joined values
     taken apart. Whole numbers are taken as their digits, dates as YYYY-MM-DD.
 
+    Args:
+        opened: the file.
+        header: is told the columns and says which are wanted.
+        limits: of expansion and width.
+
     Raises:
         Damaged: the file is cut off or broken.
         BadColumns: a wanted column is of a type that holds no text.
+        TooLarge: it expands as only a bomb does.
     """
     try:
-        file = pq.ParquetFile(opened.stream, pre_buffer=False)
-        schema = file.schema_arrow
+        metadata = pq.read_metadata(opened.stream)
+        schema = metadata.schema.to_arrow_schema()
         resolved = header.columns(schema.names)
-        names = [name for name, wanted in zip(schema.names, resolved, strict=True) if wanted]
+        wanted = {name: as_ for name, as_ in zip(schema.names, resolved, strict=True) if as_}
+        _check_expansion(opened.name, metadata, limits)
         row = 1
-        for batch in file.iter_batches(_ROWS, columns=names):
-            series = []
-            for name in names:
-                wanted = header.resolve(name)
-                assert wanted is not None  # noqa: S101 -- only the wanted were asked for
-                column = _Column(opened.name, wanted, header.wanted[wanted])
-                series.append(column.series(batch.column(batch.schema.get_field_index(name))))
-            frame = pl.DataFrame(series) if series else pl.DataFrame(height=batch.num_rows)
+        for batch in _batches(opened, metadata, list(wanted)):
+            series = [
+                _Column(opened.name, as_, header.wanted[as_]).series(
+                    batch.column(batch.schema.get_field_index(name))
+                )
+                for name, as_ in wanted.items()
+            ]
             lines = np.arange(row, row + batch.num_rows, dtype=np.int64)
-            yield Chunk(frame, lines, _raw_row(batch))
+            yield Chunk(pl.DataFrame(series), lines, _raw_row(batch))
             row += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Damaged(
             f"{opened.name}: is cut off or broken as Parquet ({shown(reason)}); export it again"
         ) from None
+
+
+def _check_expansion(file: str, metadata: pq.FileMetaData, limits: Limits) -> None:
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            permitted = max(limits.expansion_floor, column.total_compressed_size * limits.expansion)
+            if column.total_uncompressed_size > permitted:
+                raise TooLarge(
+                    f"{file}: column {shown(column.path_in_schema)} expands to more than "
+                    f"{limits.expansion} times its size, as only a decompression bomb does"
+                )
+
+
+def _batches(
+    opened: Opened, metadata: pq.FileMetaData, names: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows, group by group.
+
+    Text that the file keeps as dictionaries stays so: a long value that every row names is there
+    once, until its expansion is known to be harmless. Arrow's dictionaries grow from group to
+    group, so each group has a reader of its own.
+    """
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        kept = [
+            metadata.schema.column(place).path
+            for place in range(group.num_columns)
+            if any("DICTIONARY" in encoding for encoding in group.column(place).encodings)
+        ]
+        file = pq.ParquetFile(
+            opened.stream, metadata=metadata, pre_buffer=False, read_dictionary=kept
+        )
+        yield from file.iter_batches(_ROWS, row_groups=[number], columns=names)
 
 
 def _raw_row(batch: pa.RecordBatch) -> Callable[[int], object]:
@@ -77,7 +120,7 @@ class _Column:
         array.validate(full=True)
         kind = array.type
         if pa.types.is_dictionary(kind):
-            return self.series(array.dictionary_decode())
+            return self.series(self._decoded(array))
         if self._shape in (Shape.STRUCTURE, Shape.CARRIED) and pa.types.is_nested(kind):
             texts = [_json(value) for value in array.to_pylist()]
             return pl.Series(self._name, texts, pl.String)
@@ -87,6 +130,17 @@ class _Column:
             raise self._wrong(kind)
         series = self._polars(self._text(array)).fill_null("")
         return unguard(series) if self._shape is Shape.LIST else series
+
+    def _decoded(self, array: pa.Array) -> pa.Array:
+        """A dictionary's values in every row, unless they are too much."""
+        lengths = pc.binary_length(array.dictionary)
+        total = pc.sum(lengths.take(array.indices)).as_py() or 0
+        if total > _BATCH_TEXT_BYTES:
+            raise TooLarge(
+                f"{self._file}: column {shown(self._name)} holds more than "
+                f"{_BATCH_TEXT_BYTES:,} bytes of text in {_ROWS:,} rows; write shorter values"
+            )
+        return array.dictionary_decode()
 
     def _lists(self, array: pa.Array) -> pl.Series:
         length = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
@@ -101,7 +155,7 @@ class _Column:
     def _text(self, array: pa.Array) -> pa.Array:
         kind = array.type
         if pa.types.is_dictionary(kind):
-            return self._text(array.dictionary_decode())
+            return self._text(self._decoded(array))
         if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
             return array.cast(pa.large_string())
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():

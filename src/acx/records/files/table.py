@@ -185,7 +185,7 @@ class _Reading:
             Format.DELIMITED: lambda: read_delimited(*text),
             Format.JSON_LINES: lambda: read_json_lines(*text, self.nested),
             Format.JSON: lambda: read_json(*text, self.nested),
-            Format.PARQUET: lambda: read_parquet(opened, header),
+            Format.PARQUET: lambda: read_parquet(opened, header, self.limits),
             Format.WORKBOOK: lambda: read_workbook(opened, header, self.rejects, self.limits),
         }
         return readers[opened.format]()
