@@ -36,6 +36,7 @@ _COMPOSED_LETTERS: Final = (
 whose lower case is their case folding."""
 _COMPOSED_TEXT: Final = f"^[ -~{_COMPOSED_LETTERS}]+$"
 _DOCUMENT: Final = "^ *([A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*):([A-Za-z]{2}):([ -9;-~]+)$"
+_OFFICIAL: Final = "^ *([A-Za-z]{2}) *:([ .-]*[0-9][ -9;-~]*)$"
 _HANDLE: Final = "^ *([A-Za-z0-9]+):@?([A-Za-z0-9_.-]+) *$"
 _DIGEST_LIKE: Final = "^ *h1:"
 _IPV4: Final = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.|$)){4}$"
@@ -73,13 +74,23 @@ def bank_account(values: pl.Series) -> pl.Series:
     return _where(~number.str.starts_with("IBAN"), number)
 
 
+def official_number(values: pl.Series) -> pl.Series:
+    """Numbers after a code of two letters that cannot begin or end as a VAT number does."""
+    parts = values.str.extract_groups(_OFFICIAL).struct
+    issuer, number = parts.field("1").str.to_uppercase(), _alphanumeric(parts.field("2"))
+    written = issuer + ":" + number
+    known = issuer.is_in(list(alpha_2_codes())) & ~number.str.ends_with("MVA")
+    return _where(known & _short_enough(values) & _fits(written), written)
+
+
 def id_document(values: pl.Series) -> pl.Series:
     """Numbers alone, or after a kind and a code of two letters."""
     parts = values.str.extract_groups(_DOCUMENT).struct
     kind, issuer = parts.field("1").str.to_lowercase(), parts.field("2").str.to_uppercase()
     number = _alphanumeric(parts.field("3"))
     known = issuer.is_in(list(alpha_2_codes())) & ~kind.is_in([*SAME_KIND, "h1"])
-    named = _where(known, kind + ":" + issuer + ":" + number)
+    written = kind + ":" + issuer + ":" + number
+    named = _where(known & _fits(written), written)
     alone = _where(~values.str.contains(":", literal=True), _alphanumeric(values))
     return _where(_short_enough(values), named.fill_null(alone))
 
@@ -107,6 +118,8 @@ COMMON_SHAPES: Final[dict[str, Callable[[pl.Series], pl.Series]]] = {
     "alias": text,
     "email": email,
     "address": text,
+    "tax_id": official_number,
+    "registration_no": official_number,
     "bank_account": bank_account,
     "id_document": id_document,
     "website": website,
