@@ -49,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         invite_days: how long an invite can be used.
     """
 
-    origin: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._:/-]*$", max_length=255)]
+    origin: Annotated[
+        str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*$", max_length=255)
+    ]
     url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=1024)]
     database: Annotated[str, Meta(max_length=1024)] = ""
     sandbox: bool = False

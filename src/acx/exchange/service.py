@@ -41,7 +41,7 @@ from acx.exchange.governance.operators import (
     signing_key,
 )
 from acx.exchange.home import Home, Settings
-from acx.exchange.sequencer.outbox import Planned, outcome, plan
+from acx.exchange.sequencer.outbox import Planned, discharge, outcome, plan
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
@@ -350,6 +350,7 @@ class Exchange(AbstractContextManager["Exchange"]):
                     return
             if refused:
                 with self._database.write() as connection:
+                    discharge(connection, [decision])
                     erasure.reopen(connection, approved.id)
                 raise GovernanceError(f"the approval was not taken: {refused}")
             time.sleep(_POLL_SECONDS)

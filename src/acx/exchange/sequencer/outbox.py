@@ -95,7 +95,7 @@ def next_seq(connection: Connection, by: str, report: str) -> int:
         select(func.max(entries.c.seq)).where(entries.c.by == by, entries.c.report == report)
     ).scalar_one()
     seqs = [-1 if last is None else int(last)]
-    for row in connection.execute(select(outbox.c.acts)):
+    for row in connection.execute(select(outbox.c.acts).where(outbox.c.refused.is_(None))):
         for item in _decode(row.acts):
             event = _event(item)
             if isinstance(event, Event) and (event.by, event.report) == (by, report):
