@@ -70,7 +70,7 @@ GAPS = st.sampled_from([" ", "-", ".", "_", " . ", "·", "\u200b", "\u00ad", "/"
 
 
 @st.composite
-def writings(draw: st.DrawFn, name: str) -> str:
+def writings(draw: st.DrawFn, name: str, *, inside: bool = True) -> str:
     """The name, as somebody would write it who wants people to read it and machines not to."""
     letters = list(name)
     kind = draw(st.sampled_from(["plain", "leet", "lookalike", "styled", "accented"]))
@@ -96,7 +96,9 @@ def writings(draw: st.DrawFn, name: str) -> str:
         letters = [letter.upper() if draw(st.booleans()) else letter for letter in letters]
     gap = draw(st.just("") | GAPS)
     text = gap.join(letters)
-    before, after = draw(st.sampled_from([("", ""), ("best ", " deals"), ("zz", "qq"), ("(", ")")]))
+    before, after = draw(
+        st.sampled_from([("", ""), ("best ", " deals"), ("(", ")"), *[("zz", "qq")] * inside])
+    )
     if draw(st.booleans()):
         text = before + text + after
     coded = draw(st.sampled_from(["", "", "", "percent", "twice", "html", "escaped"]))
@@ -122,6 +124,21 @@ def test_the_name_is_found_in_any_field_and_any_writing(data: st.DataObject, fie
     assert cleaned.findings[0].rule in {"name", "link"}
 
 
+@settings(deadline=None)
+@given(data=st.data(), field=st.sampled_from(WRITTEN_FIELDS))
+def test_a_shorter_name_is_found_as_a_whole_word_in_any_writing(
+    data: st.DataObject, field: str
+) -> None:
+    name = data.draw(st.text(LETTERS, min_size=4, max_size=7))
+    assume(len(set(name)) > 2 and not unsought(Contributor(names=(name,))))
+    written = data.draw(writings(name, inside=False))
+    assert (
+        getattr(clean(draft({field: (written,)}), Contributor(names=(name,))).report.account, field)
+        == ()
+    )
+
+
+@settings(deadline=None)
 @given(written=writings("kaufhallenord"))
 def test_the_name_is_found_in_products_and_brands(written: str) -> None:
     product = Product(title=f"bag {written} red", brand=written, identifiers=(f"mpn:{written}",))

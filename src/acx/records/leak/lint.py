@@ -16,7 +16,6 @@ from acx.records.leak.contributor import Contributor
 from acx.records.leak.particulars import (
     ISSUE_KEY,
     LINK,
-    MAX_WORDS,
     TICKET,
     TIME,
     TIME_IN_WORDS,
@@ -188,7 +187,7 @@ def _rules(contributor: Contributor) -> tuple[frozenset[str], tuple[_Judge, ...]
 def _naming(rule: Rule, sought: list[Sought], what: str) -> _Judge:
     def judge(field: str, value: str) -> _Verdict | None:
         for word in sought:
-            if not word.found_in(value):
+            if not word.found_in(field, value):
                 continue
             if rule == "staff" and field in PEOPLE:
                 why = f"{what} «{word.word}»; if the actor bears the same name, allow the value"
@@ -234,9 +233,7 @@ def _particulars(field: str, value: str) -> _Verdict | None:
     if field in TEXTS and TIME_IN_WORDS.search(decoded(value)):
         return _cut("time", TIME_IN_WORDS, value, "a day or an hour; the month is enough")
     if field in NAMES and is_remark(value):
-        return _Verdict(
-            "free_text", "removed", f"more than {MAX_WORDS} words: no name but a remark"
-        )
+        return _Verdict("free_text", "removed", "no name but a remark")
     return None
 
 

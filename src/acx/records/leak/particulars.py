@@ -18,7 +18,7 @@ TICKET: Final = re.compile(
     re.IGNORECASE,
 )
 """«case 48213», «Ticket #A-993»: a number of somebody's own system."""
-ISSUE_KEY: Final = re.compile(r"[\[(#]*\b[A-Z]{2,10}-\d{2,}\b[\])]?|(?<!\w)#\d{4,}\b")
+ISSUE_KEY: Final = re.compile(r"[\[(#]*\b[A-Z]{2,10}-\d{3,}\b[\])]?|(?<!\w)#\d{4,}\b")
 """«FRAUD-1234», «#48213»; only in names, since elsewhere models and flats look the same."""
 
 _MONTH: Final = (
@@ -57,8 +57,13 @@ _WEBSITE: Final = re.compile(
     r"(?P<scheme>(?:[a-z][a-z0-9+.-]*:)?//)?(?P<host>[^/?#]*)(?P<path>[^?#]*)", re.IGNORECASE
 )
 
-MAX_WORDS: Final = 12
-"""In a name; a longer one is a remark."""
+MAX_WORDS: Final = 20
+"""In a name; companies of state come close."""
+_REMARK: Final = re.compile(
+    r"\b(?:we|us|our|he|she|they|customers?|buyers?|refund(?:ed)?|returned|said|told|called|asked|"
+    r"please|see|notes?|suspended|blocked|complain(?:ed|t)|investigat(?:ed|ion)|according|was|has)\b",
+    re.IGNORECASE,
+)
 
 
 def without_trail(website: str) -> str:
@@ -74,7 +79,8 @@ def without_trail(website: str) -> str:
 
 def is_remark(value: str) -> bool:
     """Whether a name is rather a text somebody wrote about it."""
-    return "\n" in value or len(value.split()) > MAX_WORDS
+    words = len(value.split())
+    return "\n" in value or words > MAX_WORDS or (words > 6 and len(_REMARK.findall(value)) > 1)
 
 
 def title_tokens(title: str) -> str:

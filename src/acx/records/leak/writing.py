@@ -96,6 +96,7 @@ class Sought:
     Attributes:
         word: as the contributor gave it.
         expression: finds it in a reading; None if it is too short or too general to be sought.
+        in_places: the same for addresses, where a name of six letters may be part of a river's.
         letters: what it is made of, folded.
         fewest: how many of these have to be there, and not a sign for them.
     """
@@ -104,13 +105,15 @@ class Sought:
     expression: re.Pattern[str] | None
     letters: frozenset[str]
     fewest: int = 1
+    in_places: re.Pattern[str] | None = None
 
-    def found_in(self, value: str) -> bool:
-        """Whether a value holds the word, in any writing."""
-        return self.expression is not None and any(
+    def found_in(self, field: str, value: str) -> bool:
+        """Whether a field's value holds the word, in any writing."""
+        expression = self.in_places if self.in_places and field == "address" else self.expression
+        return expression is not None and any(
             self._is_meant(match[0])
             for reading in readings(value)
-            for match in self.expression.finditer(reading)
+            for match in expression.finditer(reading)
         )
 
     def _is_meant(self, match: str) -> bool:
@@ -125,11 +128,14 @@ def seek(word: str) -> Sought:
     (`benchmarks/records/leak.py`).
     """
     needles = list(_needles(word))
-    parts = [part for words in needles if (part := _part(words))] or _as_written(word)
-    expression = re.compile("|".join(dict.fromkeys(parts))) if parts else None
+    expression, in_places = (
+        _either([_part(words, inside) for words in needles]) or _either(_as_written(word))
+        for inside in (MIN_INSIDE, MIN_INSIDE_AND_SPACED)
+    )
     shortest = min((len("".join(words)) for words in needles), default=0)
     letters = frozenset("".join("".join(words) for words in needles))
-    return Sought(word, expression, letters, fewest=max(1, min(2, shortest), shortest // 3))
+    fewest = max(1, min(2, shortest), shortest // 3)
+    return Sought(word, expression, letters, fewest, in_places)
 
 
 def seek_person(name: str) -> Sought:
@@ -142,8 +148,7 @@ def seek_person(name: str) -> Sought:
             continue
         orders = [words] if len(words) == 1 else [words, words[1:] + words[:1], words[::-1]]
         parts += [f"{_START}{_spelt(order, spaced=True)}{_END}" for order in orders]
-    expression = re.compile("|".join(dict.fromkeys(parts))) if parts else None
-    return Sought(name, expression, frozenset(letters))
+    return Sought(name, _either(parts), frozenset(letters))
 
 
 def seek_exactly(identifier: str) -> Sought:
@@ -184,7 +189,13 @@ def _as_written(word: str) -> list[str]:
     return [_START + r"\s?".join(map(re.escape, signs)) + _END]
 
 
-def _part(words: Sequence[str]) -> str:
+def _either(parts: Sequence[str]) -> re.Pattern[str] | None:
+    """One expression for all; None if there are none."""
+    expressions = list(dict.fromkeys(filter(None, parts)))
+    return re.compile("|".join(expressions)) if expressions else None
+
+
+def _part(words: Sequence[str], min_inside: int) -> str:
     """The expression for a name's words; empty if they are too short or too general."""
     length = len("".join(words))
     generic = all(word in GENERIC for word in words)
@@ -197,7 +208,7 @@ def _part(words: Sequence[str]) -> str:
     if length < MIN_SPACED:
         return f"{_START}{_spelt(words, leet=False)}{_END}"
     whole = f"{_START}{_spelt(words, spaced=True)}{_END}"
-    if length < MIN_INSIDE or generic:
+    if length < min_inside or generic:
         return whole
     if length < MIN_INSIDE_AND_SPACED:
         return f"{whole}|{_spelt(words)}"
