@@ -92,6 +92,17 @@ def test_lists_keep_their_shape() -> None:
     assert normalised.to_list() == [["+4930901820", None, None], [], [], ["+4930901820"]]
 
 
+def test_a_missing_country_is_none() -> None:
+    countries = pl.Series([[None, "DE"]], dtype=pl.List(pl.String))
+    values = pl.Series(["030 901820"])
+    assert normalise_column("phone", values, countries).to_list() == ["+4930901820"]
+
+
+def test_refuses_a_column_of_a_field_without_a_rule() -> None:
+    with pytest.raises(NotNormalisable):
+        normalise_column("id", pl.Series(["x"]))
+
+
 def test_empty_columns_stay_empty() -> None:
     for field in NORMALISABLE_FIELDS:
         assert normalise_column(field, pl.Series([], dtype=pl.String)).to_list() == []

@@ -12,7 +12,7 @@ from acx.records.normalise import country
 from acx.records.normalise.common_shapes import COMMON_SHAPES
 from acx.records.normalise.errors import NotNormalisable
 from acx.records.normalise.phone_plans import phone
-from acx.records.normalise.rules import COUNTRY_FIELDS, normalise
+from acx.records.normalise.rules import COUNTRY_FIELDS, NORMALISABLE_FIELDS, normalise
 
 
 def normalise_column(
@@ -30,8 +30,14 @@ def normalise_column(
         default_country: tried after them.
 
     Returns:
-        A column of the same shape; null where `normalise` would raise, which says why.
+        A column of the same shape; null where `normalise` would raise, which says why, and an empty
+        list where a list is null.
+
+    Raises:
+        NotNormalisable: a field without a rule.
     """
+    if field not in NORMALISABLE_FIELDS:
+        raise NotNormalisable(field, "no field that has a normalised writing")
     if values.dtype == pl.List(pl.String):
         length = values.list.len().fill_null(0).to_numpy()
         row = np.repeat(np.arange(len(values)), length)
@@ -40,6 +46,8 @@ def normalise_column(
         return as_lists(normalise_column(field, flat, of_element, default_country), length)
     if field not in COUNTRY_FIELDS:
         countries, default_country = None, ""
+    if countries is not None:
+        countries = countries.list.drop_nulls()
     known = _known(field, values, countries, default_country)
     unknown = (known.is_null() & values.is_not_null()).arg_true()
     if len(unknown) == 0:
