@@ -127,6 +127,20 @@ class Exchange(AbstractContextManager["Exchange"]):
         database.check_version()
         return cls(home, settings, database, clock=clock)
 
+    @staticmethod
+    def migrate_home(path: Path) -> None:
+        """Bring the database of an exchange to this version of acx.
+
+        Raises:
+            HomeError: there is no exchange here.
+            Unavailable: the database does not answer.
+        """
+        database = Database(database_url(Home(path).settings().database, path))
+        try:
+            database.migrate()
+        finally:
+            database.close()
+
     def __enter__(self) -> Self:
         """Nothing further."""
         return self
@@ -292,10 +306,6 @@ class Exchange(AbstractContextManager["Exchange"]):
         """Every proposal, those that wait first."""
         with self._database.read() as connection:
             return erasure.list_proposals(connection)
-
-    def migrate(self) -> None:
-        """Bring the database to this version."""
-        self._database.migrate()
 
     def _found(self) -> None:
         """The first rows and entries of a new exchange."""

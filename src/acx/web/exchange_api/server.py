@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from acx.exchange.serving import Service
 from acx.web.exchange_api.app import build_app
 from acx.web.exchange_api.logs import configure_logs
 from acx.web.exchange_api.metrics import Metrics
+from acx.web.exchange_api.protocol import GuardedProtocol
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8440
@@ -101,6 +103,9 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at a signal, and return: uvicorn's own way ends the process before we could close."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         captured = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in captured}
         try:
@@ -124,6 +129,7 @@ class _Server(uvicorn.Server):
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=GuardedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
