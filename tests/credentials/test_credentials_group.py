@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.credentials.issuing import published
 
-from acx.credentials.element import ELEMENT_BYTES, FIELD, GENERATOR, Element
+from acx.credentials.element import CURVE_B, ELEMENT_BYTES, FIELD, GENERATOR, Element
 from acx.credentials.errors import (
     IdentityElement,
     MalformedElement,
@@ -169,11 +169,7 @@ class TestElements:
         self, library: type[Element], sign: bytes, x: bytes
     ) -> None:
         number = int.from_bytes(x, "big")
-        square = (
-            number**3
-            - 3 * number
-            + 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
-        ) % FIELD
+        square = (number**3 - 3 * number + CURVE_B) % FIELD
         is_point = number < FIELD and pow(square, (FIELD - 1) // 2, FIELD) in (0, 1)
         if is_point:
             assert library.decode(sign + x).encode() == sign + x
@@ -228,6 +224,13 @@ class TestHashing:
         # The map's sign rule: u and -u go to opposite points.
         if u:
             assert LIBRARY.from_coordinates(*map_to_curve(FIELD - u)) == -point
+
+    def test_maps_the_numbers_whose_denominator_is_zero(self) -> None:
+        # u = 0, and zu² = -1 with z = -10: both go to x = B / (z·A), A = -3.
+        x = CURVE_B * pow(30, -1, FIELD) % FIELD
+        root = pow(pow(10, -1, FIELD), (FIELD + 1) // 4, FIELD)
+        assert 10 * root * root % FIELD == 1
+        assert [map_to_curve(u)[0] for u in (0, root, FIELD - root)] == [x] * 3
 
     def test_makes_the_drafts_second_generator(self) -> None:
         # Facts stated beside the draft's vectors.

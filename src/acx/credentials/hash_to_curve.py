@@ -62,21 +62,22 @@ def map_to_curve(u: int) -> tuple[int, int]:
     """
     zu2 = _Z * u * u % FIELD
     denominator = (zu2 * zu2 + zu2) % FIELD
-    if denominator == 0:  # u = 0 or zu² = -1
-        x = CURVE_B * _invert(_Z * CURVE_A) % FIELD
-    else:
-        x = -CURVE_B * _invert(CURVE_A) * (1 + _invert(denominator)) % FIELD
-    square = _right_side(x)
+    # No denominator: u = 0 or zu² = -1.
+    factor = 1 + _invert(denominator) if denominator else _invert(-_Z)
+    x = _MINUS_B_BY_A * factor % FIELD
+    square = (x * x * x + CURVE_A * x + CURVE_B) % FIELD
     y = pow(square, (FIELD + 1) // 4, FIELD)
     if y * y % FIELD != square:
+        # Then y² is -square, and the other x's square is (zu²)³ times that of this one.
         x = zu2 * x % FIELD
-        y = pow(_right_side(x), (FIELD + 1) // 4, FIELD)
+        y = _ROOT * u * u * u * y % FIELD
     return x, y if u % 2 == y % 2 else FIELD - y
-
-
-def _right_side(x: int) -> int:
-    return (x * x * x + CURVE_A * x + CURVE_B) % FIELD
 
 
 def _invert(number: int) -> int:
     return pow(number, -1, FIELD)
+
+
+_MINUS_B_BY_A: Final = -CURVE_B * _invert(CURVE_A) % FIELD
+_ROOT: Final = pow(-(_Z**3), (FIELD + 1) // 4, FIELD)
+"""Of -Z³, so that its square times -1 is Z³."""
