@@ -1,27 +1,16 @@
-"""What to say: from a store's rows to messages in the outbox, and nothing said twice.
-
-A row's account id is looked up in the wallet, so that a nightly rerun of the same file sends only
-what changed: unchanged rows nothing, changed ones an amendment. A new row that hits a standing
-report at `exact` corroborates it instead of opening another. `Planner` decides and writes nothing,
-which is all that `--dry-run` does; `queue` puts what was decided into the outbox.
-"""
+"""What is said: drafts of reports and corroborations, and follow-ups, into the outbox."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from acx.errors import AcxError
 from acx.member.errors import ContributionError
 from acx.member.replica import Replica
-from acx.member.screen import Screener, accounts_frame
 from acx.member.wallet import Contribution, Message, Wallet
-from acx.records.account import Subject
 from acx.records.event import (
-    MAX_FOLLOW_UPS,
     Answer,
     Corroboration,
     Outcome,
@@ -30,10 +19,6 @@ from acx.records.event import (
     public_key_text,
     report_id,
 )
-from acx.records.files.reports import ReportRow
-from acx.records.leak import Contributor, clean
-from acx.records.leaving import subject_of
-from acx.records.report import Report
 from acx.records.state import DisputeView, ReportView
 
 STANDING: Final = ("active", "disputed", "suspended")
@@ -72,228 +57,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
-
-
-class Planner:
-    """Decides what each row has to say, from what was said before and what others said."""
-
-    def __init__(
-        self,
-        wallet: Wallet,
-        replica: Replica,
-        *,
-        contributor: Contributor,
-        default_country: str = "",
-        only_amend: bool = False,
-        always_new: bool = False,
-    ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            wallet: knows what was said before.
-            replica: knows what others said.
-            contributor: who we are, so that nothing that says so leaves.
-            default_country: where national phone numbers are tried last.
-            only_amend: leave out rows that were not reported before (`--amend`).
-            always_new: open a report even where another stands, or our own was withdrawn (`--new`).
-        """
-        self._wallet = wallet
-        self._replica = replica
-        self._default_country = default_country
-        self._contributor = contributor
-        self._only_amend = only_amend
-        self._always_new = always_new
-
-    def plan(self, rows: Sequence[ReportRow]) -> list[Draft]:
-        """A draft for each row, in order."""
-        drafts: list[Draft] = []
-        fresh: list[tuple[int, ReportRow, Report]] = []
-        for row in rows:
-            try:
-                report, findings = self._report(row)
-            except _Rejected as rejected:
-                drafts.append(_draft(row, "rejected", field=rejected.field, reason=str(rejected)))
-                continue
-            draft = self._known(row, report)
-            if draft is None:
-                fresh.append((len(drafts), row, report))
-                draft = _draft(row, "report", leaves=canonical(report), digest=_digest(report))
-            drafts.append(msgspec.structs.replace(draft, findings=findings))
-        if not self._always_new:
-            for (place, row, report), hit in zip(fresh, self._standing(fresh), strict=True):
-                if hit:
-                    drafts[place] = self._corroboration(row, report, hit)
-        return drafts
-
-    def amendment(self, identifier: str, row: ReportRow) -> Draft:
-        """A draft that puts a whole new report in the place of one of ours.
-
-        Raises:
-            ContributionError: it is none of ours that stands, or the row cannot leave.
-        """
-        contribution = own_contribution(self._wallet, identifier)
-        if contribution.kind != "report":
-            raise ContributionError(
-                f"{identifier} is a corroboration; withdraw it, and corroborate again"
-            )
-        try:
-            report, _ = self._report(row)
-        except _Rejected as rejected:
-            raise ContributionError(f"{rejected.field}: {rejected}") from None
-        draft = self._reported_before(row, report, contribution)
-        if draft.action != "amend":
-            reason = draft.reason or "says this already"
-            raise ContributionError(f"report {contribution.report} {reason}")
-        return draft
-
-    def _report(self, row: ReportRow) -> tuple[Report, tuple[str, ...]]:
-        """What may leave of a row, and what the lint took from it."""
-        try:
-            subject = subject_of(
-                row.account, self._replica.trust.matching_key, self._default_country
-            )
-        except AcxError as error:
-            raise _Rejected(getattr(error, "field", "account"), str(error)) from None
-        content = {
-            "account": subject,
-            "conduct": row.conduct,
-            "confirmed_by": row.confirmed_by,
-            "confirmed_on": row.confirmed_on,
-            "brands": row.brands,
-            "categories": row.categories,
-            "evidence": row.evidence,
-            "products": row.products,
-        }
-        try:
-            report = msgspec.convert(content, Report, from_attributes=True)
-        except msgspec.ValidationError as error:
-            field = str(error).rpartition("$.")[2].rstrip("`").split("[")[0]
-            raise _Rejected(field, f"{error}: correct it in the file") from None
-        cleaned = clean(report, self._contributor, [row.account.id] if row.account.id else ())
-        if cleaned.blocked:
-            first = cleaned.blocked[0]
-            raise _Rejected(first.field, first.explanation)
-        left = cleaned.report.account
-        if left == Subject(kind=left.kind, country=left.country):
-            raise _Rejected("account", "nothing in it could ever be recognised: add a name or more")
-        return cleaned.report, tuple(
-            f"{finding.field}: {finding.explanation}" for finding in cleaned.findings
-        )
-
-    def _known(self, row: ReportRow, report: Report) -> Draft | None:
-        """What a row has to say if its account was spoken of before; None if it is new."""
-        before = (
-            [
-                contribution
-                for contribution in self._wallet.contributions(account=row.account.id)
-                if contribution.state != "failed" and contribution.kind != "outcome"
-            ]
-            if row.account.id
-            else []
-        )
-        if not before:
-            if self._only_amend:
-                return _draft(row, "unchanged", reason="was not reported before, and --amend is on")
-            return None
-        latest = before[-1]
-        digest = _digest(report)
-        if latest.state == "withdrawn":
-            if self._always_new:
-                return None
-            reason = "was withdrawn; --new reports it again"
-            return _draft(row, "withdrawn", report=latest.report, reason=reason)
-        if latest.kind == "report":
-            return self._reported_before(row, report, latest)
-        view = self._replica.report(latest.report)
-        moved = view is not None and view.state in STANDING and view.version > latest.version
-        if latest.digest == digest and not moved:
-            return _draft(row, "unchanged", report=latest.report)
-        if view is None or view.state not in STANDING:
-            return _draft(row, "unchanged", report=latest.report, reason="the report is closed")
-        if not moved:
-            reason = "was corroborated; a corroboration cannot be changed, --new opens a report"
-            return (
-                None
-                if self._always_new
-                else _draft(row, "unchanged", report=latest.report, reason=reason)
-            )
-        # The report was amended since: only a corroboration of its present version counts, and
-        # whether it is still the same actor is to be asked again.
-        return None
-
-    def _reported_before(self, row: ReportRow, report: Report, latest: Contribution) -> Draft:
-        digest = _digest(report)
-        if latest.digest == digest:
-            return _draft(row, "unchanged", report=latest.report)
-        follow_ups = [
-            message
-            for message in self._wallet.messages(contribution=latest.id)
-            if message.type in ("amendment", "answer") and message.state != "failed"
-        ]
-        if len(follow_ups) >= MAX_FOLLOW_UPS:
-            reason = f"has {MAX_FOLLOW_UPS} amendments, and can take no more"
-            return _draft(row, "unchanged", report=latest.report, reason=reason)
-        return _draft(
-            row,
-            "amend",
-            report=latest.report,
-            leaves=canonical(report),
-            digest=digest,
-            contribution=latest.id,
-        )
-
-    def _standing(self, fresh: Sequence[tuple[int, ReportRow, Report]]) -> list[str]:
-        """For each new row the standing report of somebody else that it hits at `exact`."""
-        if not fresh or not self._replica.size:
-            return [""] * len(fresh)
-        screener = Screener(
-            self._replica, level="exact", default_country=self._default_country, states=STANDING
-        )
-        if not len(screener):
-            return [""] * len(fresh)
-        accounts = accounts_frame(
-            msgspec.structs.replace(row.account, id=str(number))
-            for number, (_, row, _) in enumerate(fresh)
-        )
-        own = {
-            contribution.report
-            for contribution in self._wallet.contributions()
-            if contribution.kind == "report"
-        }
-        found = [""] * len(fresh)
-        for number, report in (
-            screener.screen(accounts).select("account_id", "report_id").iter_rows()
-        ):
-            # Most probable first, so the first one that is not ours stays.
-            if not found[int(number)] and report not in own:
-                found[int(number)] = report
-        return found
-
-    def _corroboration(self, row: ReportRow, report: Report, hit: str) -> Draft:
-        try:
-            draft = corroboration(
-                self._wallet,
-                self._replica,
-                hit,
-                confirmed_by=report.confirmed_by,
-                confirmed_on=report.confirmed_on,
-                account=row.account.id,
-            )
-        except ContributionError as error:
-            return _draft(row, "unchanged", report=hit, reason=str(error))
-        return msgspec.structs.replace(
-            draft,
-            digest=_digest(report),
-            reason="hits a standing report at `exact`; --new opens another",
-            file=row.file,
-            line=row.line,
-        )
-
-
-class _Rejected(Exception):
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason.removeprefix(f"{field}: "))
-        self.field = field
 
 
 def corroboration(
@@ -494,20 +257,3 @@ def _amend(wallet: Wallet, draft: Draft) -> Message:
             else Message(contribution=contribution.id, type="amendment", body=draft.leaves)
         )
         return wallet.put(message)
-
-
-def _draft(row: ReportRow, action: Action, **said: object) -> Draft:
-    return msgspec.convert(
-        {
-            "action": action,
-            "account": row.account.id,
-            "file": row.file,
-            "line": row.line,
-            **said,
-        },
-        Draft,
-    )
-
-
-def _digest(report: Report) -> str:
-    return hashlib.sha256(canonical(report)).hexdigest()

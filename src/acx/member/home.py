@@ -9,6 +9,7 @@ HOME/
 ```
 
 Nothing is printed here: progress comes by callback, results as frozen records, refusals as errors.
+What brings tables and matching along is imported where it is used, so that `acx sync` stays quick.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import polars as pl
 
 from acx.member.authorise import ExchangeTags
 from acx.member.client import ExchangeClient, Poster
 from acx.member.contribute import (
     Draft,
-    Planner,
     corroboration,
     follow_up,
     open_disputes,
@@ -38,18 +37,23 @@ from acx.member.errors import ContributionError, NoMember, SettingError
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase
 from acx.member.outbox import Outbox, Sent
 from acx.member.replica import Replica
-from acx.member.screen import Hit, Screener, require_fresh
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
 from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
 from acx.member.wallet import Contribution, Message, Wallet
-from acx.member.watch import Item, watch
-from acx.records.account import Account
 from acx.records.event import Answer, Outcome, Withdrawal
-from acx.records.files.reports import ReportRow
 from acx.records.leak import Contributor, LeakError, unsought
 from acx.records.report import Standard
 from acx.records.state import ReportView
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from acx.member.planner import Planner
+    from acx.member.screen import Hit
+    from acx.member.watch import Item
+    from acx.records.account import Account
+    from acx.records.files.reports import ReportRow
 
 __all__ = [
     "REPLICA",
@@ -58,7 +62,6 @@ __all__ = [
     "Checked",
     "Compared",
     "Confirmation",
-    "Hit",
     "InboxItem",
     "Joined",
     "Member",
@@ -495,6 +498,8 @@ class Member:
         prior: float | None = None,
     ) -> Iterator[Item]:
         """Follow the log for ever; see `acx.member.watch.watch`."""
+        from acx.member.watch import watch
+
         with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
             yield from watch(
                 replica,
@@ -521,6 +526,8 @@ class Member:
         only_amend: bool = False,
         always_new: bool = False,
     ) -> Planner:
+        from acx.member.planner import Planner
+
         return Planner(
             wallet,
             replica,
@@ -610,6 +617,8 @@ def screen(
     Raises:
         ReplicaError: the replica is too old.
     """
+    from acx.member.screen import Screener, require_fresh
+
     warning = require_fresh(replica, settings.max_age)
     screener = Screener(replica, level=level, prior=prior, default_country=settings.default_country)
     return screener.screen(accounts, carry), warning
@@ -624,6 +633,8 @@ def check(
     prior: float | None = None,
 ) -> tuple[list[Hit], str]:
     """Check one account, as at a sign-up: its hits, and a warning or nothing."""
+    from acx.member.screen import Screener, require_fresh
+
     warning = require_fresh(replica, settings.max_age)
     screener = Screener(replica, level=level, prior=prior, default_country=settings.default_country)
     return screener.check(account), warning
