@@ -42,7 +42,6 @@ from acx.member.sync import Progress, Synced, sync
 from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
 from acx.member.wallet import Contribution, Message, Wallet
 from acx.records.event import Answer, Outcome, Withdrawal
-from acx.records.leak import Contributor, LeakError, unsought
 from acx.records.report import Standard
 from acx.records.state import ReportView
 
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from acx.member.watch import Item
     from acx.records.account import Account
     from acx.records.files.reports import ReportRow
+    from acx.records.leak import Contributor
 
 __all__ = [
     "REPLICA",
@@ -217,6 +217,8 @@ class Member:
         Raises:
             SettingError: the table is wrong.
         """
+        from acx.records.leak import Contributor, LeakError
+
         try:
             return msgspec.convert(self._config.get("contributor", {}), Contributor)
         except (msgspec.ValidationError, LeakError) as error:
@@ -641,7 +643,9 @@ def check(
 
 
 def _lint_warnings(contributor: Contributor) -> tuple[str, ...]:
-    if contributor == Contributor():
+    from acx.records.leak import unsought
+
+    if contributor == type(contributor)():
         return ("config.toml has no [contributor]: this store's own names and domains may leave",)
     return tuple(
         f"[contributor] {word!r} is too short or general to be looked for; give a longer form"
