@@ -166,6 +166,24 @@ def test_good_rows_survive_any_bad_line_between_them(tmp_path: Path) -> None:
     assert [row["line"] for row in reading.rejected] == list(range(3, 3 + 2 * len(bad), 2))
 
 
+def test_a_number_that_a_spreadsheet_has_rounded_is_rejected(tmp_path: Path) -> None:
+    content = 'id,phone,name\n1,4.93012E+11,x\n2,\'+49 30 1,7E+10\n3,"1,5E+12",x\n'
+    reading = accounts(written(tmp_path, content), tmp_path)
+    assert reading.ids == ["2"]
+    assert [(line, field) for line, field, _ in reading.reasons] == [(2, "phone"), (3 + 1, "phone")]
+    assert "a spreadsheet has rounded" in reading.reasons[0][2]
+
+
+def test_damaged_lines_cost_the_records_that_hold_them(tmp_path: Path) -> None:
+    rows = [b'%d,"a\nb%s\nc"' % (n, b"\xff" if n % 3 == 0 else b"") for n in range(30)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_module, "BLOCK_BYTES", 50)
+        path = written(tmp_path, b"id,name\n" + b"\n".join(rows))
+        reading = accounts(path, tmp_path)
+    assert reading.ids == [str(n) for n in range(30) if n % 3]
+    assert [line for line, *_ in reading.reasons] == [2 + 3 * n for n in range(0, 30, 3)]
+
+
 def test_a_line_of_any_length_is_passed_over_in_bounded_memory(tmp_path: Path) -> None:
     content = b"id,name\n1,a\n2," + b"x" * 3_000_000 + b"\n3,c\n"
     with pytest.MonkeyPatch.context() as patch:

@@ -45,7 +45,7 @@ def frame_of(content: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(content=st.lists(rows, min_size=1, max_size=4))
 @example(content=[{"phone": ["+49 30 1234", "-1", "@x", "=1+1", "'=1", "''+"]}])
 @example(content=[{"name": ["a\\", "b"]}, {"name": ["\\|", "\\\\|\\"]}, {"name": ["|"]}])

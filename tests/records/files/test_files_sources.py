@@ -161,6 +161,19 @@ def test_a_device_is_refused(device: str, tmp_path: Path) -> None:
         accounts(device, tmp_path)
 
 
+def test_a_file_that_the_system_cannot_read_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading_end, writing_end = os.pipe()
+    os.write(writing_end, CSV)
+    # What is asked of the writing end is refused by the system itself.
+    with os.fdopen(writing_end, "rb", buffering=0) as wrong_end:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(wrong_end)))
+        with pytest.raises(Unreadable, match="cannot read"):
+            accounts("-", tmp_path)
+        os.close(reading_end)
+
+
 def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(CSV)

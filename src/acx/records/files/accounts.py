@@ -14,6 +14,7 @@ from acx.records.files.mapping import Mapping
 from acx.records.files.rejects import Rejects
 from acx.records.files.table import Column, read_table
 
+_NUMBERS: Final = ("phone", "tax_id", "registration_no", "bank_account", "id_document")
 _KINDS: Final = tuple(kind for kind in get_args(Kind) if kind)
 
 
@@ -38,7 +39,13 @@ def account_columns(
         "birth_date": Column(name="birth_date", date="%Y-%m-%d"),
     }
     many = {
-        name: Column(name=name, many=True, max_values=max_values, max_characters=max_characters)
+        name: Column(
+            name=name,
+            many=True,
+            exact=name in _NUMBERS,
+            max_values=max_values,
+            max_characters=max_characters,
+        )
         for name in LIST_FIELDS
     }
     columns = single | many

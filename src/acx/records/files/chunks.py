@@ -121,14 +121,18 @@ class Header:
 
     def resolve(self, name: str) -> str | None:
         """The name by which a column of the file is wanted, or None."""
-        if name not in self._resolved:
-            wanted = name if name in self.wanted else self._by_key.get(_key(name))
-            self._resolved[name] = wanted
-            if wanted is not None:
-                self.found.add(wanted)
-            elif len(self.ignored) < self._limits.columns:
-                self.ignored[name] = None
-        return self._resolved[name]
+        if name in self._resolved:
+            return self._resolved[name]
+        wanted = name if name in self.wanted else self._by_key.get(_key(name))
+        if wanted is not None:
+            self.found.add(wanted)
+        elif len(self.ignored) < self._limits.columns:
+            self.ignored[name] = None
+        else:
+            # Objects may have new members without end; no more of them are remembered.
+            return None
+        self._resolved[name] = wanted
+        return wanted
 
     def columns(self, names: Sequence[str]) -> list[str | None]:
         """The names by which the columns of a file are wanted.

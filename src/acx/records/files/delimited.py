@@ -158,12 +158,9 @@ class _Reader:
     def read(self, block: Block, *, final: bool) -> tuple[Chunk | None, Block]:
         """The rows of a block, and what is left of it: a record that has not ended."""
         records = self._records(block, final=final) or self._walked(block, final=final)
-        rest = Block(
-            block.data[records.end :],
-            block.line + block.data.count(b"\n", 0, records.end),
-            block.damaged,
-        )
-        return self._chunk(block, records), rest
+        line = block.line + block.data.count(b"\n", 0, records.end)
+        damaged = {number: why for number, why in block.damaged.items() if number >= line}
+        return self._chunk(block, records), Block(block.data[records.end :], line, damaged)
 
     def _records(self, block: Block, *, final: bool) -> _Records | None:
         """The records of a block whose quotes are all in order; else None."""
@@ -250,14 +247,16 @@ class _Reader:
         frame = self._cells(records)
         lines = records.lines
         if block.damaged:
+            damaged = np.array(sorted(block.damaged), np.int64)
+            # The record that holds a damaged line is the last that starts at or before it.
+            owner = np.maximum(np.searchsorted(lines, damaged, side="right") - 1, 0)
+            hit = (lines[owner] <= damaged) & (damaged < lines[owner] + records.over[owner])
             kept = np.ones(len(lines), dtype=bool)
-            last = lines + records.over
-            for number, reason in sorted(block.damaged.items()):
-                hit = np.flatnonzero(kept & (lines <= number) & (number < last))
-                for place in hit.tolist():
+            for place, number in zip(owner[hit].tolist(), damaged[hit].tolist(), strict=True):
+                if kept[place]:
                     row = dict(zip(self._names, frame.row(place), strict=False))
-                    self._reject(int(lines[place]), reason, row)
-                kept[hit] = False
+                    self._reject(int(lines[place]), block.damaged[number], row)
+                kept[place] = False
             frame, lines = frame.filter(pl.Series(kept)), lines[kept]
         if not len(lines):
             return None

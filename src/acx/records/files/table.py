@@ -20,7 +20,7 @@ from acx.records.files.cells import JOINER, as_lists, is_blank, join, split
 from acx.records.files.chunks import Chunk, Header, Shape
 from acx.records.files.delimited import read_delimited
 from acx.records.files.duplicates import Seen
-from acx.records.files.errors import listed, shown, shown_path
+from acx.records.files.errors import Unreadable, listed, shown, shown_path
 from acx.records.files.json_text import read_json, read_json_lines
 from acx.records.files.limits import LIMITS, Limits
 from acx.records.files.mapping import Mapping, Template, with_day
@@ -34,6 +34,7 @@ LINE: Final = "_line"
 """Columns that say where a row came from."""
 
 _DATES: Final = {"%Y-%m-%d": "YYYY-MM-DD", "%Y-%m": "YYYY-MM"}
+_ROUNDED: Final = r"^[0-9]([.,][0-9]+)?E\+[0-9]{1,3}$"
 _EARLIEST_YEAR: Final = 1800
 _NO_MAPPING: Final = Mapping("")
 
@@ -47,6 +48,7 @@ class Column:
         many: whether it holds a list of values; else one, empty if missing.
         required: whether every row must have a value.
         number: whether JSON and Parquet may hold numbers in it; it is text all the same.
+        exact: whether a number that a spreadsheet has rounded (`4.93E+11`) is refused.
         structure: for JSON, the type it must parse as (msgspec's); it is given as JSON text.
         one_of: the closed list its values are of, met without regard to case.
         date: for a date, how it is given back (`%Y-%m-%d`, `%Y-%m`).
@@ -58,6 +60,7 @@ class Column:
     many: bool = False
     required: bool = False
     number: bool = False
+    exact: bool = False
     structure: Any = None
     one_of: Sequence[str] = ()
     date: str = ""
@@ -164,6 +167,14 @@ class _Reading:
 
     def frames(self, place: str | Path) -> Iterator[pl.DataFrame]:
         """The rows of one file."""
+        try:
+            yield from self._frames(place)
+        except OSError as error:
+            raise Unreadable(
+                f"{shown_path(place)}: cannot read on: {error.strerror or error}"
+            ) from None
+
+    def _frames(self, place: str | Path) -> Iterator[pl.DataFrame]:
         with open_source(place, self.limits) as opened:
             header = Header(
                 opened.name,
@@ -358,6 +369,14 @@ class _Rows:
         self._refuse_values(
             values.str.contains("\0", literal=True), owner, column, "holds a NUL character"
         )
+        if column.exact:
+            self._refuse_values(
+                values.str.contains(_ROUNDED),
+                owner,
+                column,
+                "is a number that a spreadsheet has rounded; format the column as text, "
+                "enter it again and export it again",
+            )
         if column.one_of:
             allowed = listed(column.one_of, 40)
             wrong = ~values.is_in(list(column.one_of)) & (values != "")
