@@ -93,7 +93,7 @@ def writings(draw: st.DrawFn, name: str, *, inside: bool = True) -> str:
             letter + draw(st.sampled_from(["", "\u0301", "\u0308", "\u0336"])) for letter in letters
         ]
     if draw(st.booleans()):
-        letters = [letter.upper() if draw(st.booleans()) else letter for letter in letters]
+        letters = [x.upper() if x.isascii() and draw(st.booleans()) else x for x in letters]
     gap = draw(st.just("") | GAPS)
     text = gap.join(letters)
     before, after = draw(
@@ -117,7 +117,7 @@ def writings(draw: st.DrawFn, name: str, *, inside: bool = True) -> str:
 @given(data=st.data(), field=st.sampled_from(WRITTEN_FIELDS))
 def test_the_name_is_found_in_any_field_and_any_writing(data: st.DataObject, field: str) -> None:
     name = data.draw(st.text(LETTERS, min_size=8, max_size=14) | st.just("kaufhalle"))
-    assume(len(set(name)) > 3)
+    assume(len(set(name)) > 3 and not unsought(Contributor(names=(name,))))
     written = data.draw(writings(name))
     cleaned = clean(draft({field: (written,)}), Contributor(names=(name,)))
     assert getattr(cleaned.report.account, field) == ()
