@@ -1,6 +1,6 @@
 """The group of the suite ARC(P-256): its generators, and hashing to it.
 
-Source: draft-ietf-privacypass-arc-crypto-01, sections 2.1 and 6.1.
+Source: draft-ietf-privacypass-arc-crypto-01, sections 3.1 and 6.1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Presentations up to a limit: which credential, and the how manieth, stays hidden.
+"""Presentations up to a limit: which credential, and which of its presentations, stays hidden.
 
 Within a context each nonce below the limit gives a tag of its own, and the same nonce the same tag
 again. The verifier learns the tag alone. That it is new is for the caller to check, atomically with

@@ -8,7 +8,7 @@ Prover and verifier build the same `Statement`. The prover (1) draws a mask for 
 with mask + challenge · scalar. The verifier computes what the commitments must have been, from the
 answers, and compares challenges.
 
-Source: draft-irtf-cfrg-sigma-protocols-01, sections 2.2 and 2.3; `_challenge` has the transcript.
+Source: draft-irtf-cfrg-sigma-protocols-01, on linear relations; `_challenge` has the transcript.
 """
 
 from __future__ import annotations
@@ -108,12 +108,7 @@ def prove(statement: Statement, witness: Sequence[Scalar], session: bytes, rando
     masks = [Scalar.from_wide_bytes(random(WIDE_BYTES)) for _ in range(statement.scalars)]
     # 2. Commitments.
     commitments = [
-        total(
-            scalar * statement.elements[element]
-            for element, scalar in _by_element(
-                (masks[scalar], element) for scalar, element in equation.terms
-            )
-        )
+        _sum(statement, ((masks[scalar], element) for scalar, element in equation.terms))
         for equation in statement.equations
     ]
     # 3. Challenge.
@@ -132,14 +127,12 @@ def verify(statement: Statement, proof: Proof, session: bytes) -> bool:
     """
     minus_challenge = -proof.challenge
     commitments = [
-        total(
-            scalar * statement.elements[element]
-            for element, scalar in _by_element(
-                [
-                    *((proof.responses[scalar], element) for scalar, element in equation.terms),
-                    (minus_challenge, equation.left),
-                ]
-            )
+        _sum(
+            statement,
+            [
+                *((proof.responses[scalar], element) for scalar, element in equation.terms),
+                (minus_challenge, equation.left),
+            ],
         )
         for equation in statement.equations
     ]
@@ -149,14 +142,12 @@ def verify(statement: Statement, proof: Proof, session: bytes) -> bool:
         return False
 
 
-def _by_element(
-    terms: Iterable[tuple[Scalar, ElementIndex]],
-) -> Iterable[tuple[ElementIndex, Scalar]]:
-    """Add the scalars of terms that share an element: a multiplication saved for each."""
-    sums: dict[ElementIndex, Scalar] = {}
+def _sum(statement: Statement, terms: Iterable[tuple[Scalar, ElementIndex]]) -> Element:
+    """The sum of scalar · element, with one multiplication for each element."""
+    scalars: dict[ElementIndex, Scalar] = {}
     for scalar, element in terms:
-        sums[element] = sums[element] + scalar if element in sums else scalar
-    return sums.items()
+        scalars[element] = scalars[element] + scalar if element in scalars else scalar
+    return total(scalar * statement.elements[element] for element, scalar in scalars.items())
 
 
 def _challenge(statement: Statement, commitments: Sequence[Element], session: bytes) -> Scalar:
