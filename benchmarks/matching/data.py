@@ -127,16 +127,12 @@ def _write(folder: Path, split: Split, size: Size) -> None:
     actor_of = same_actors(real_identities())
     half = [each for each in real_identities() if split_of(actor_of[each.id]) == split]
     real = complete(half[: size.subjects], seed, domains="real")
-    invented = ordinary(
-        size.subjects - len(real), seed + 1, prefix="invented-", domains="real"
-    )
+    invented = ordinary(size.subjects - len(real), seed + 1, prefix="invented-", domains="real")
     some = by_row(invented.head(4 * size.invented_come_backs))
     telling = [each for each in some if _is_complete(each)]
 
     back = come_backs(real, size.come_backs, seed + 2, prefix="back-", domains="real")
-    again = come_backs(
-        telling, size.invented_come_backs, seed + 3, prefix="again-", domains="real"
-    )
+    again = come_backs(telling, size.invented_come_backs, seed + 3, prefix="again-", domains="real")
     alike = look_alikes(real + telling, size.look_alikes, seed + 4, prefix="alike-", domains="real")
     innocents = ordinary(size.innocents, seed + 5, prefix="seller-", domains="real")
     returned = [each.account for each in [*back, *again]]
@@ -158,7 +154,7 @@ def _write(folder: Path, split: Split, size: Size) -> None:
 
 def _is_complete(account: Account) -> bool:
     """Whether a store would know the account well enough to report it."""
-    return sum(bool(getattr(account, name)) for name in PRESENT) >= 7 and bool(  # noqa: PLR2004
+    return sum(bool(getattr(account, name)) for name in PRESENT) >= 7 and bool(
         account.bank_account or account.email or account.phone
     )
 
@@ -216,12 +212,10 @@ def _same_keys(account: Account) -> Iterable[tuple[str, ...]]:
             yield ("born", account.birth_date, name)
         for number in account.registration_no + account.tax_id + account.id_document:
             yield ("number", re.sub(r"\W", "", number).lower(), name)
-        if account.kind == "organization" and len(name) > 5:  # noqa: PLR2004
+        if account.kind == "organization" and len(name) > 5:
             for country in account.country:
                 yield ("company", country, name)
 
 
 def _folded(name: str) -> str:
     return " ".join(sorted(re.findall(r"[a-z0-9]+", anyascii(name).lower())))
-
-

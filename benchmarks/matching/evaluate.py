@@ -10,53 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import platform
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from acx.demo.comebacks import IDENTIFIERS
-from benchmarks.matching import scoring
-from benchmarks.matching.data import BUILD, SIZES, Labelled, Split, labelled
+from benchmarks.matching import charts, published, scoring
+from benchmarks.matching.contenders import ACX, Run, contend, name_peers, peers, run_program
+from benchmarks.matching.data import SIZES, Labelled, Split, labelled
 
-HERE: Final = Path(__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One contender's hits, and what they cost.
-
-    Attributes:
-        name: who.
-        hits: judged hits.
-        seconds: wall time, reading and writing files and starting included.
-        megabytes: peak resident memory.
-    """
-
-    name: str
-    hits: pl.DataFrame
-    seconds: float
-    megabytes: float
-
-
-def contend(name: str, command: Sequence[str], data: Labelled) -> Run:
-    """Run a contender as a process of its own and judge what it found."""
-    out = data.folder / f"hits-{name}.parquet"
-    out.unlink(missing_ok=True)
-    arguments = [*command, str(data.folder / "subjects.parquet"), str(data.folder / "sellers.parquet")]
-    started = time.perf_counter()
-    process = subprocess.Popen([*arguments, str(out)], env={**os.environ, "PYTHONPATH": str(HERE.parents[1])})
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{name} failed: {' '.join(command)}")
-    return Run(name, scoring.judged(pl.read_parquet(out), data), seconds, usage.ru_maxrss / 1024)
+RESULTS: Final = Path(__file__).parent / "results"
 
 
 def report(run: Run, data: Labelled, *, details: bool) -> dict[str, Any]:
@@ -74,7 +39,7 @@ def report(run: Run, data: Labelled, *, details: bool) -> dict[str, Any]:
     recalls = " / ".join(f"{every.recall_at(p):.3f}" for p in scoring.PRECISIONS)
     alone = " / ".join(f"{best.recall_at(p):.3f}" for p in scoring.PRECISIONS)
     print(
-        f"{run.name:<14} recall at precision .99/.97/.95: {recalls}   best subject only: {alone}   "
+        f"{run.name:<22} recall at precision .99/.97/.95: {recalls}   best subject only: {alone}   "
         f"F1 {every.best_f1:.3f}   {run.seconds:.1f} s   {run.megabytes:.0f} MB"
     )
     if "level" in run.hits.columns:
@@ -180,18 +145,73 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(split: Split, size: str, *, cases: bool) -> dict[str, Any]:
-    """Run acx on a split and report."""
+    """Run acx on a split, report, and draw its curve."""
     data = labelled(split, SIZES[size])
-    print(
-        f"{split}: {len(data.subjects):,} subjects, {len(data.sellers):,} sellers, "
-        f"{len(data.truth):,} of them come-backs, {len(data.look_alikes):,} look-alikes"
-    )
-    run = contend("acx", [sys.executable, "-m", "benchmarks.matching.acx_match"], data)
+    _announce(f"{split} split", data)
+    run = contend("acx", ACX, data)
     figures = report(run, data, details=True)
     if cases:
         write_cases(run, data)
-    (BUILD / f"{split}.json").write_text(json.dumps(figures, indent=1))
+    _draw({"acx": run}, data, f"{split} split, {len(data.subjects):,} reports", f"curve-{split}")
     return figures
+
+
+def side_by_side(split: Split, size: str) -> dict[str, Any]:
+    """Run acx and the peers on the same files and report."""
+    data = labelled(split, SIZES[size])
+    _announce(f"side by side, {split} split", data)
+    runs = [contend(name, command, data) for name, command in {"acx": ACX, **peers()}.items()]
+    figures = {run.name: report(run, data, details=False) for run in runs}
+    title = f"{len(data.sellers):,} sellers against {len(data.subjects):,} reports"
+    _draw({run.name: run for run in runs}, data, title, "curves-side-by-side")
+    return figures
+
+
+def on_febrl() -> dict[str, Any]:
+    """Run acx and the peers on febrl's sets."""
+    figures = {}
+    for number in published.FEBRL:
+        data = published.febrl(number)
+        _announce(f"febrl{number}", data)
+        for name, command in {"acx": ACX, **peers()}.items():
+            run = contend(name, command, data)
+            figures[f"febrl{number} {name}"] = report(run, data, details=False)
+    return figures
+
+
+def on_name_pairs(path: Path | None) -> dict[str, Any]:
+    """Run acx and the peers that can on nomenklatura's graded name pairs: names, nothing else."""
+    data = published.name_pairs(path)
+    if data is None:
+        print("\nname pairs: skipped, no build/matching/cases.csv (see README.md)")
+        return {}
+    figures: dict[str, Any] = {}
+    for name, command in {"acx": ACX, **name_peers()}.items():
+        scores = published.own_pairs(run_program(name, command, data.folder)[0], data.folder)
+        pairs = scores.filter(pl.col("score") > 0).with_columns(right="match")
+        wanted = int(scores["match"].sum())
+        curve = scoring.curve(pairs, wanted)
+        figures[name] = {str(p): curve.recall_at(p) for p in scoring.PRECISIONS} | {
+            "best_f1": curve.best_f1
+        }
+        recalls = " / ".join(f"{curve.recall_at(p):.3f}" for p in scoring.PRECISIONS)
+        print(f"name pairs: {name:<22} recall at .99/.97/.95: {recalls}   F1 {curve.best_f1:.3f}")
+    return figures
+
+
+def _announce(what: str, data: Labelled) -> None:
+    sellers, truth = data.sellers, data.truth
+    print(
+        f"\n{what}: {len(data.subjects):,} subjects, {len(sellers):,} sellers, "
+        f"{len(truth):,} of them come-backs"
+    )
+
+
+def _draw(runs: dict[str, Run], data: Labelled, title: str, name: str) -> None:
+    curves = {each: scoring.curve(run.hits, len(data.truth)) for each, run in runs.items()}
+    RESULTS.mkdir(exist_ok=True)
+    if not charts.draw(curves, title, RESULTS / f"{name}.svg"):
+        print("no curve drawn: `uv sync --group bench` brings matplotlib")
 
 
 def main() -> None:
@@ -202,7 +222,27 @@ def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=["tune", "test"], default="tune")
-    parser.add_argument("--size", choices=list(SIZES), default=None)
+    parser.add_argument("--size", choices=list(SIZES), help="default: the split's own")
+    parser.add_argument("--peers", action="store_true", help="side by side, ten minutes")
+    parser.add_argument("--febrl", action="store_true", help="febrl 1 to 4, acx and the peers")
+    parser.add_argument("--names", action="store_true", help="nomenklatura's name pairs")
+    parser.add_argument(
+        "--all", action="store_true", help="all of it on the test split, for the record"
+    )
+    parser.add_argument("--cases", type=Path, help="nomenklatura's cases.csv")
     options = parser.parse_args()
-    # The cases of the test split stay unread: who has seen them can no longer be tested on them.
-    evaluate(options.split, options.size or options.split, cases=options.split == "tune")
+    figures: dict[str, Any] = {"machine": f"{platform.machine()}, {platform.platform()}"}
+    if options.all or not (options.peers or options.febrl or options.names):
+        chosen: Split = "test" if options.all else options.split
+        # The test split's cases stay unread: who has seen them can no longer be tested on them.
+        figures["acx"] = evaluate(chosen, options.size or chosen, cases=chosen == "tune")
+    if options.all or options.peers:
+        figures["side by side"] = side_by_side(
+            "test" if options.all else options.split, options.size or "small"
+        )
+    if options.all or options.febrl:
+        figures["febrl"] = on_febrl()
+    if options.all or options.names:
+        figures["name pairs"] = on_name_pairs(options.cases)
+    if options.all:
+        (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")

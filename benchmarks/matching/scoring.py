@@ -120,7 +120,7 @@ def by_kind(hits: pl.DataFrame, data: Labelled) -> pl.DataFrame:
 
 
 def by_kept(hits: pl.DataFrame, data: Labelled, fields: Sequence[str]) -> pl.DataFrame:
-    """The same by what was left to tell the actor by: how many identifiers, and whether the name."""
+    """The same by what was left to tell the actor by: identifiers, and whether the name."""
     found = hits.filter("right").select("account_id").unique().with_columns(found=pl.lit(1))
     identifiers = pl.col("kept").list.set_intersection(list(fields)).list.len()
     return (

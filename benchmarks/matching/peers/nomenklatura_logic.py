@@ -70,7 +70,11 @@ def run(subjects_path: str, sellers_path: str, hits_path: str) -> None:
                 score = LogicV2.compare(sellers[ident.id], subject, config).score
                 if score > 0:
                     hits.append(
-                        (ident.id.removeprefix("seller:"), candidate.id.removeprefix("subject:"), score)
+                        (
+                            ident.id.removeprefix("seller:"),
+                            candidate.id.removeprefix("subject:"),
+                            score,
+                        )
                     )
     write(hits_path, hits)
 

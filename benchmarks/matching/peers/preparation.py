@@ -1,4 +1,4 @@
-"""What a careful user does to two files before he gives them to a matcher: the same for all peers."""
+"""What a careful user does to two files before he matches them: the same for all peers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ import re
 import polars as pl
 from anyascii import anyascii
 
-LISTS = ("email", "phone", "bank_account", "tax_id", "registration_no", "id_document", "website")
+LISTS = (
+    "email",
+    "phone",
+    "bank_account",
+    "tax_id",
+    "registration_no",
+    "id_document",
+    "website",
+    "contact",
+    "handle",
+    "device",
+)
 
 
 def name_key(name: str) -> str:

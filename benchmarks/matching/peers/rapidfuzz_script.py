@@ -1,4 +1,4 @@
-"""The script one writes first: exact identifiers, and rapidfuzz on sorted words: `SUBJECTS SELLERS HITS`.
+"""The script one writes first, exact identifiers and rapidfuzz: `SUBJECTS SELLERS HITS`.
 
 Names are compared where they share a word that is not too common. Each agreeing identifier adds
 one to the likeness of the names.
@@ -19,35 +19,37 @@ LIKE_ENOUGH = 80
 def run(subjects_path: str, sellers_path: str, hits_path: str) -> None:
     """Match two files."""
     subjects = read(subjects_path)
-    by_value = defaultdict(list)
-    by_word = defaultdict(list)
+    by_key = defaultdict(list)
     for place, subject in enumerate(subjects):
-        for field in LISTS:
-            for value in subject[field]:
-                by_value[field, value].append(place)
-        for word in {word for name in subject["names"] for word in name.split()}:
-            by_word[word].append(place)
+        for key in {*values(subject), *words(subject)}:
+            by_key[key].append(place)
     hits = []
     for seller in read(sellers_path):
         agreeing = defaultdict(float)
-        for field in LISTS:
-            for value in seller[field]:
-                for place in by_value.get((field, value), ())[:TOO_COMMON]:
-                    agreeing[place] += 1
-        places = set(agreeing)
-        for word in {word for name in seller["names"] for word in name.split()}:
-            found = by_word.get(word, ())
-            if len(found) <= TOO_COMMON:
-                places.update(found)
+        for value in values(seller):
+            for place in by_key.get(value, ())[:TOO_COMMON]:
+                agreeing[place] += 1
+        near = [by_key.get(word, ()) for word in words(seller)]
+        places = {
+            *agreeing,
+            *(place for found in near if len(found) <= TOO_COMMON for place in found),
+        }
         for place in places:
-            likeness = max(
-                (fuzz.ratio(a, b) for a in seller["names"] for b in subjects[place]["names"]),
-                default=0.0,
-            )
+            pairs = ((a, b) for a in seller["names"] for b in subjects[place]["names"])
+            likeness = max((fuzz.ratio(a, b) for a, b in pairs), default=0.0)
             if likeness >= LIKE_ENOUGH or agreeing[place]:
-                score = agreeing[place] + likeness / 100
-                hits.append((seller["id"], subjects[place]["id"], score))
+                hits.append((seller["id"], subjects[place]["id"], agreeing[place] + likeness / 100))
     write(hits_path, hits)
+
+
+def values(account: dict) -> list[tuple[str, str]]:
+    """Identifiers, each with its field."""
+    return [(field, value) for field in LISTS for value in account[field]]
+
+
+def words(account: dict) -> set[str]:
+    """Words of all names."""
+    return {word for name in account["names"] for word in name.split()}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import phonenumbers
 
 from acx.demo import scripts
 from acx.demo.identifiers import Domains, mail_domain, national
-from acx.demo.words import Culture, culture_of, store_words
+from acx.demo.words import Culture, alphabet, culture_of, cultures, store_words
 from acx.records.account import Account
 
 
@@ -70,7 +70,7 @@ def swapped_order(name: str, scene: Scene) -> str | None:
     return " ".join([words[-1], *words[:-1]]) if len(words) > 1 else None
 
 
-def recased(name: str, scene: Scene) -> str | None:
+def recased(name: str, _scene: Scene) -> str | None:
     """Upper case becomes title case, or title case lower."""
     return name.title() if name.isupper() else name.lower()
 
@@ -197,21 +197,17 @@ def glued(name: str, scene: Scene) -> str | None:
 
 
 def homoglyphs(name: str, scene: Scene) -> str | None:
-    """Letters are replaced by ones of other alphabets that look the same, or hidden marks slip in."""
-    places = [at for at, letter in enumerate(name) if letter in _LOOKALIKES]
+    """Letters give way to ones that look the same, or marks that nobody sees slip in."""
+    lookalikes = alphabet("lookalikes")
+    places = [at for at, letter in enumerate(name) if letter in lookalikes]
     if not places:
         return None
     letters = list(name)
     for at in scene.rng.sample(places, min(len(places), scene.rng.randint(1, 3))):
-        letters[at] = _LOOKALIKES[letters[at]]
+        letters[at] = lookalikes[letters[at]]
     if scene.rng.random() < 0.3:
         letters.insert(scene.rng.randrange(1, len(letters)), "\u200b")
     return "".join(letters)
-
-
-_LOOKALIKES: Final = dict(
-    zip("aceopxyiABCEHKMOPTXYZ", "асеорхуіАВСЕНКМОРТХΥΖ", strict=True)  # noqa: RUF001 -- they are the point
-)
 
 
 def decorated(name: str, scene: Scene) -> str | None:
@@ -267,15 +263,18 @@ _FAMILY_FIRST: Final = frozenset({"chinese", "cantonese", "korean", "vietnamese"
 
 def culture_given(culture: Culture, rng: random.Random) -> str:
     """A given name of a culture, in Latin letters."""
-    return rng.choice(_given_names(culture.key))
+    return rng.choice(_latin_words(culture.key, "given"))
+
+
+def family_names(culture: Culture) -> tuple[str, ...]:
+    """Family names of a culture, in Latin letters."""
+    return _latin_words(culture.key, "families")
 
 
 @cache
-def _given_names(key: str) -> tuple[str, ...]:
-    from acx.demo.words import cultures
-
+def _latin_words(key: str, name: str) -> tuple[str, ...]:
     (culture,) = (each for each in cultures() if each.key == key)
-    return tuple(culture.words["given"].latin)
+    return tuple(culture.words[name].latin)
 
 
 # Contacts
@@ -321,7 +320,7 @@ def email_provider(email: str, scene: Scene) -> str | None:
 _ROLES: Final = frozenset({"info", "sales", "service", "shop", "admin", "office", "contact"})
 
 
-def phone_national(phone: str, scene: Scene) -> str | None:
+def phone_national(phone: str, _scene: Scene) -> str | None:
     """The number as written at home, without the country's code."""
     return _if_new(phone, _national(phone, spaced=False))
 
@@ -352,7 +351,7 @@ def _if_new(old: str, new: str | None) -> str | None:
 # Addresses
 
 
-def address_abbreviated(address: str, scene: Scene) -> str | None:
+def address_abbreviated(address: str, _scene: Scene) -> str | None:
     """Words for streets, rooms and buildings are abbreviated, or written out."""
     other = address
     for long, short in _ABBREVIATIONS:
@@ -365,10 +364,11 @@ def address_abbreviated(address: str, scene: Scene) -> str | None:
 
 
 _ABBREVIATIONS: Final = (
-    ("Street", "St."), ("Road", "Rd."), ("Avenue", "Ave."), ("Building", "Bldg."), ("Boulevard", "Blvd."),
-    ("District", "Dist."), ("Calle", "C/"), ("Avenida", "Av."), ("Carrera", "Cra."), ("Apartment", "Apt."),
-    ("Floor", "Fl."), ("Number", "No."), ("Suite", "Ste."), ("Room", "Rm."), ("Lane", "Ln."), ("Drive", "Dr."),
-    ("ulitsa", "ul."), ("Square", "Sq."), ("Colonia", "Col."), ("Caddesi", "Cad."), ("Sokak", "Sok."),
+    ("Street", "St."), ("Road", "Rd."), ("Avenue", "Ave."), ("Building", "Bldg."),
+    ("Boulevard", "Blvd."), ("District", "Dist."), ("Calle", "C/"), ("Avenida", "Av."),
+    ("Carrera", "Cra."), ("Apartment", "Apt."), ("Floor", "Fl."), ("Number", "No."),
+    ("Suite", "Ste."), ("Room", "Rm."), ("Lane", "Ln."), ("Drive", "Dr."), ("ulitsa", "ul."),
+    ("Square", "Sq."), ("Colonia", "Col."), ("Caddesi", "Cad."), ("Sokak", "Sok."),
 )  # fmt: skip
 
 
@@ -382,7 +382,7 @@ def address_unit(address: str, scene: Scene) -> str | None:
 
 
 _UNIT: Final = re.compile(
-    r"\b(Room|Unit|Suite|Office|Flat|Apt\.?|Local|Shop No\.|kv\.)\s*(\d+)", re.I
+    r"\b(Room|Unit|Suite|Office|Flat|Apt\.?|Local|Shop No\.|kv\.)\s*(\d+)", re.IGNORECASE
 )
 
 
@@ -395,7 +395,7 @@ def address_split(address: str, scene: Scene) -> str | None:
     return ", ".join(part for place, part in enumerate(parts) if place != at)
 
 
-def address_reordered(address: str, scene: Scene) -> str | None:
+def address_reordered(address: str, _scene: Scene) -> str | None:
     """The parts come in another order."""
     parts = [part.strip() for part in re.split("[,،]", address)]
     return _if_new(address, ", ".join([*parts[1:], parts[0]])) if len(parts) > 1 else None
@@ -404,21 +404,21 @@ def address_reordered(address: str, scene: Scene) -> str | None:
 # Identifiers
 
 
-def spaced_number(value: str, scene: Scene) -> str | None:
+def spaced_number(value: str, _scene: Scene) -> str | None:
     """Digits in groups, as on a card."""
     bare = value.replace(" ", "").replace("-", "")
     return _if_new(value, " ".join(bare[at : at + 4] for at in range(0, len(bare), 4)))
 
 
-def without_issuer(value: str, scene: Scene) -> str | None:
+def without_issuer(value: str, _scene: Scene) -> str | None:
     """The issuing country or kind that led the number is left out."""
     return value.rsplit(":", 1)[1] if re.match(r"^(\w+:)?[A-Z]{2}:", value) else None
 
 
-def day_and_month_swapped(day: str, scene: Scene) -> str | None:
+def day_and_month_swapped(day: str, _scene: Scene) -> str | None:
     """Day and month change places."""
     year, month, date = day.split("-")
-    return f"{year}-{date}-{month}" if date != month and int(date) <= 12 else None  # noqa: PLR2004
+    return f"{year}-{date}-{month}" if date != month and int(date) <= 12 else None
 
 
 def other_page(website: str, scene: Scene) -> str | None:

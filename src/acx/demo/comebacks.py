@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -25,8 +24,7 @@ from acx.demo.changes import (
     Scene,
 )
 from acx.demo.identifiers import Domains
-from acx.demo.sellers import hubs, sellers_in
-from acx.demo.words import cultures
+from acx.demo.sellers import sellers_in, shared
 from acx.records.account import FIELDS, LIST_FIELDS, Account
 
 IDENTIFIERS: Final = (
@@ -171,13 +169,13 @@ def _come_back(
         if other_owner == "director_as_owner":
             draft.put("other_kind", "kind", ("person",))
             draft.lose("gone", "related")
-    if draft.values["alias"] or rng.random() < 0.5:  # noqa: PLR2004
+    if draft.values["alias"] or rng.random() < 0.5:
         draft.lose("new_store_name", "alias", new["alias"])
     for name in _lost(draft, keep, rng):
-        afresh = new[name] if rng.random() < 0.5 else ()  # noqa: PLR2004
+        afresh = new[name] if rng.random() < 0.5 else ()
         draft.lose(f"new_{name}" if afresh else "gone", name, afresh)
     for name, changes in FIELD_CHANGES.items():
-        if name not in draft.replaced and draft.values[name] and rng.random() < 0.55:  # noqa: PLR2004
+        if name not in draft.replaced and draft.values[name] and rng.random() < 0.55:
             kinds = list(changes)
             rng.shuffle(kinds)
             any(draft.edit(kind, name, changes[kind], scene) for kind in kinds)
@@ -202,7 +200,7 @@ def _plan(identity: Account, rng: random.Random) -> tuple[frozenset[str], str | 
     alone = [name for name in telling if name in _ALONE]
     support = [name for name in ("address", "birth_date") if _as_tuple(identity, name)]
     owner = None
-    if rng.random() < 0.15 and alone and len(telling) > 1:  # noqa: PLR2004
+    if rng.random() < 0.15 and alone and len(telling) > 1:
         if identity.kind == "person":
             owner = "relative_as_owner"
         elif identity.related:
@@ -226,8 +224,8 @@ def _plan(identity: Account, rng: random.Random) -> tuple[frozenset[str], str | 
 def _choose_name(draft: _Draft, rng: random.Random) -> None:
     """One name is used: the main one, another, or one that was an alias."""
     names, aliases = draft.values["name"], draft.values["alias"]
-    usable = [alias for alias in aliases if len(alias) > 3]  # noqa: PLR2004
-    if usable and rng.random() < 0.4:  # noqa: PLR2004
+    usable = [alias for alias in aliases if len(alias) > 3]
+    if usable and rng.random() < 0.4:
         draft.put("another_alias", "name", [rng.choice(usable)])
     elif len(names) > 1:
         draft.put("one_of_several", "name", [rng.choice(names)])
@@ -236,7 +234,7 @@ def _choose_name(draft: _Draft, rng: random.Random) -> None:
 def _change_name(draft: _Draft, scene: Scene, keep: frozenset[str]) -> None:
     """One to three changes to the name; a new name altogether where something else tells him."""
     rng = scene.rng
-    if "name" not in keep and rng.random() < 0.7:  # noqa: PLR2004
+    if "name" not in keep and rng.random() < 0.7:
         draft.lose("new_name", "name", scene.fresh.name)
         draft.put("other_kind", "kind", (scene.fresh.kind,))
         return
@@ -264,23 +262,6 @@ def _lost(draft: _Draft, keep: frozenset[str], rng: random.Random) -> list[str]:
     free = [name for name in there if name not in keep and name not in must]
     free.sort(key=lambda name: rng.random() - 0.7 * (name in IDENTIFIERS))
     return must + free[: max(wanted - len(must), 0)]
-
-
-def shared(name: str, value: str) -> bool:
-    """Whether a value is one that many unrelated sellers have: a forwarder's address, say."""
-    return any(value.startswith(known) for known in _shared_values().get((name, value[:8]), ()))
-
-
-@cache
-def _shared_values() -> Mapping[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for culture in cultures():
-        for domains in ("reserved", "real"):
-            values = hubs(culture, domains)  # type: ignore[arg-type]
-            for name in ("address", "phone", "email", "ip", "device", "bank_account"):
-                for value in getattr(values, name):
-                    found.setdefault((name, value[:8]), []).append(value)
-    return found
 
 
 def _as_tuple(account: Account, name: str) -> tuple[str, ...]:

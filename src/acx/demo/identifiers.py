@@ -36,7 +36,7 @@ def patterned(pattern: str, count: int, random: np.random.Generator) -> list[str
         columns.append(choices[random.integers(0, len(choices), count)])
     matrix = np.stack(columns, axis=1) if columns else np.empty((count, 0), dtype="<U1")
     width = max(matrix.shape[1], 1)
-    return np.ascontiguousarray(matrix, dtype="<U1").view(f"<U{width}").ravel().tolist()  # type: ignore[no-any-return]
+    return np.ascontiguousarray(matrix, dtype="<U1").view(f"<U{width}").ravel().tolist()
 
 
 def mobiles(country: str, count: int, random: np.random.Generator) -> list[str]:
@@ -55,13 +55,16 @@ def mobiles(country: str, count: int, random: np.random.Generator) -> list[str]:
 
 @cache
 def _mobile_plan(country: str) -> tuple[Callable[[str], Any], tuple[str, ...], int]:
+    example = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
     metadata = PhoneMetadata.metadata_for_region(country)
-    mobile = metadata.mobile
-    valid = re.compile(mobile.national_number_pattern).fullmatch
-    length = len(mobile.example_number)
+    if example is None or metadata is None or metadata.mobile is None:
+        return _mobile_plan("US")
+    valid = re.compile(metadata.mobile.national_number_pattern or "").fullmatch
+    national_number = phonenumbers.national_significant_number(example)
+    length = len(national_number)
     trials = patterned("#" * length, 40_000, np.random.default_rng(0))
     heads = sorted({number[:3] for number in trials if valid(number)})
-    return valid, tuple(heads) or (mobile.example_number[:3],), length
+    return valid, tuple(heads) or (national_number[:3],), length
 
 
 def national(phone: str, *, spaced: bool) -> str:
@@ -108,9 +111,9 @@ def tax_ids(country: str, count: int, random: np.random.Generator) -> list[str]:
 
     A country without a rule in the table gets nine digits.
     """
-    if country not in _TAX_NUMBERS:
+    if country not in TAX_NUMBERS:
         return [f"{country}:{number}" for number in patterned("#########", count, random)]
-    rule, prefix, pattern, check = _TAX_NUMBERS[country]
+    rule, prefix, pattern, check = TAX_NUMBERS[country]
     valid = importlib.import_module(f"stdnum.{rule}").is_valid
     complete = _check_digits(check)
     found: list[str] = []
@@ -129,7 +132,7 @@ def _check_digits(name: str) -> Callable[[str], str] | None:
 
 # By country: the library's rule, what every number begins with, the digits after it, and the
 # function that completes those; without one, numbers are drawn until the rule is content.
-_TAX_NUMBERS: Final = {
+TAX_NUMBERS: Final = {
     "AR": ("ar.cuit", "", "30########", "ar.cuit.calc_check_digit"),
     "AT": ("at.uid", "U", "#######", "at.uid.calc_check_digit"),
     "BR": ("br.cnpj", "", "1#######0001", "br.cnpj.calc_check_digits"),

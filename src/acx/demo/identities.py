@@ -18,11 +18,11 @@ import msgspec
 from anyascii import anyascii
 
 from acx.demo.accounts import by_row, rng_for
-from acx.demo.changes import culture_given
+from acx.demo.changes import culture_given, family_names
 from acx.demo.identifiers import Domains
-from acx.demo.sellers import PRESENT, sellers_in
+from acx.demo.sellers import PRESENT, sellers_in, shared
 from acx.demo.words import culture_of
-from acx.records.account import FIELDS, Account
+from acx.records.account import Account
 
 COMPLETED: Final[Mapping[str, float]] = {
     "alias": 0.3,
@@ -97,35 +97,36 @@ def complete(
 
 
 def _completed(identity: Account, donor: Account, rng: random.Random) -> Account:
+    foreign = _OF_COMPANIES if identity.kind == "person" else _OF_PERSONS
     invented: dict[str, Any] = {}
-    local = _local_part(identity)
-    for name in FIELDS:
-        if name in {"id", "kind", "name"} or getattr(identity, name):
-            continue
-        if rng.random() >= COMPLETED[name]:
-            continue
-        value = getattr(donor, name)
-        if name == "email":
-            mailbox, _, domain = donor.email[0].rpartition("@")
-            own = f"{local}{rng.choice(('', str(rng.randint(1, 999))))}"
-            value = donor.email if "shop" in mailbox or not local else (f"{own}@{domain}",)
-        elif name == "website":
-            value = (f"https://www.{local or 'shop'}{rng.randint(10, 999)}.example",)
-        elif name in {"contact", "handle"} and value and local:
-            value = (f"{value[0].split(':')[0]}:{local}_{rng.randint(10, 999)}",)
-        elif name == "registration_no" and identity.kind == "person":
-            continue
-        elif name in {"birth_date", "id_document"} and identity.kind == "organization":
-            continue
-        elif name == "related":
-            if identity.kind == "person":
-                continue
-            culture = culture_of(identity.country[0] if identity.country else "US")
-            family = rng.choice(culture.words["families"].latin.to_list())
-            value = (f"{culture_given(culture, rng)} {family}",)
-        if value:
-            invented[name] = value
+    for name, chance in COMPLETED.items():
+        if not getattr(identity, name) and name not in foreign and rng.random() < chance:
+            value = _own(name, identity, donor, rng)
+            if value:
+                invented[name] = value
     return msgspec.structs.replace(identity, **invented)
+
+
+_OF_PERSONS: Final = frozenset({"birth_date", "id_document"})
+_OF_COMPANIES: Final = frozenset({"registration_no", "related"})
+
+
+def _own(name: str, identity: Account, donor: Account, rng: random.Random) -> tuple[str, ...] | str:
+    """A value for a field: the donor's, or one that bears the actor's own name."""
+    local = _local_part(identity)
+    if name == "related":
+        culture = culture_of(identity.country[0] if identity.country else "US")
+        return (f"{culture_given(culture, rng)} {rng.choice(family_names(culture))}",)
+    if local and name == "email" and not shared("email", donor.email[0]):
+        provider = donor.email[0].rpartition("@")[2]
+        return (f"{local}{rng.choice(('', str(rng.randint(1, 9999))))}@{provider}",)
+    if local and name == "website":
+        return (f"https://www.{local.replace('.', '-')}{rng.randint(10, 999)}.example",)
+    if local and name in {"contact", "handle"}:
+        network = getattr(donor, name)[0].partition(":")[0]
+        return (f"{network}:{local}_{rng.randint(10, 99999)}",)
+    value: tuple[str, ...] | str = getattr(donor, name)
+    return value
 
 
 def _local_part(identity: Account) -> str:

@@ -16,9 +16,8 @@ import msgspec
 
 from acx.demo.accounts import by_row, rng_for
 from acx.demo.changes import Scene, address_unit, recased, relative_of, swapped_order
-from acx.demo.comebacks import shared
 from acx.demo.identifiers import Domains
-from acx.demo.sellers import sellers_in
+from acx.demo.sellers import sellers_in, shared
 from acx.demo.words import culture_of
 from acx.records.account import Account
 
@@ -41,7 +40,7 @@ class LookAlike:
 Making = Callable[[Account, Account, Scene], dict[str, Any] | None]
 
 
-def _relative(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+def _relative(actor: Account, _other: Account, scene: Scene) -> dict[str, Any] | None:
     """Same family name and home, now and then the household's phone; another person."""
     name = relative_of(actor.name[0], scene)
     if not scene.is_person or not name or name in actor.name:
@@ -51,25 +50,25 @@ def _relative(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | 
     return {"name": (name,), "kind": "person", "address": home, "phone": phone}
 
 
-def _same_building(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+def _same_building(actor: Account, _other: Account, scene: Scene) -> dict[str, Any] | None:
     """Another unit of the same house."""
     unit = address_unit(actor.address[0], scene) if actor.address else None
     return {"address": (unit,)} if unit else None
 
 
 def _same_hub(name: str) -> Making:
-    def making(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+    def making(actor: Account, _other: Account, _scene: Scene) -> dict[str, Any] | None:
         """The same forwarder, agent or agency mailbox."""
         common = [value for value in getattr(actor, name) if shared(name, value)]
         if name == "address" and common:
             head, _, mark = common[0].rpartition(", ")
-            common = [head if len(mark) == 7 and mark[2] == "-" else common[0]]  # noqa: PLR2004
+            common = [head if len(mark) == 7 and mark[2] == "-" else common[0]]
         return {name: tuple(common[:1])} if common else None
 
     return making
 
 
-def _namesake(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+def _namesake(actor: Account, _other: Account, scene: Scene) -> dict[str, Any] | None:
     """The same name, another birth date, other papers."""
     if not scene.is_person or not scene.fresh.birth_date or not actor.birth_date:
         return None
@@ -77,10 +76,10 @@ def _namesake(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | 
     return {"name": (written or actor.name[0],), "kind": "person"}
 
 
-def _sister_company(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+def _sister_company(actor: Account, _other: Account, scene: Scene) -> dict[str, Any] | None:
     """The same first words in another line of trade, perhaps the same director or address."""
     words = actor.name[0].split()
-    if scene.is_person or len(words) < 2 or not scene.fresh.name:  # noqa: PLR2004
+    if scene.is_person or len(words) < 2 or not scene.fresh.name:
         return None
     own = culture_of(scene.country).words
     trade = scene.rng.choice(own["trades"].latin.to_list())
@@ -93,10 +92,10 @@ def _sister_company(actor: Account, other: Account, scene: Scene) -> dict[str, A
     return made
 
 
-def _recombined(actor: Account, other: Account, scene: Scene) -> dict[str, Any] | None:
+def _recombined(actor: Account, other: Account, _scene: Scene) -> dict[str, Any] | None:
     """Parts of two reported names, the address of a third: chance, nobody's come-back."""
     first, second = actor.name[0].split(), other.name[0].split()
-    if len(first) < 2 or len(second) < 2:  # noqa: PLR2004
+    if len(first) < 2 or len(second) < 2:
         return None
     name = " ".join([first[0], *second[1:]])
     return {"name": (name,), "kind": actor.kind} if name not in actor.name + other.name else None
@@ -147,7 +146,7 @@ def look_alikes(
     ]
 
 
-def _look_alike(  # noqa: PLR0913
+def _look_alike(
     actor: Account,
     other: Account,
     fresh: Account,

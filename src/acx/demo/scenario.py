@@ -20,9 +20,14 @@ from acx.demo.comebacks import Change, ComeBack, come_backs
 from acx.demo.identities import complete, example_identities
 from acx.demo.lookalikes import LookAlike, look_alikes
 from acx.demo.sellers import ordinary
+from acx.errors import AcxError
 from acx.records.account import Account
 
 STORES: Final[Mapping[str, str]] = {"A": "apparel", "B": "home goods", "C": "cosmetics"}
+
+
+class TooFewExamples(AcxError):
+    """More reports were asked for than there are example identities."""
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,12 +109,18 @@ def scenario(reported: int = 20, sellers_per_store: int = 3000, seed: int = 2026
         reported: how many accounts store A reports, at most as many as there are examples.
         sellers_per_store: size of each store's seller base, come-backs and look-alikes included.
         seed: the same seed sets the same stage.
+
+    Raises:
+        TooFewExamples: `reported` is larger than the number of examples.
     """
     rng = rng_for(seed, "scenario")
-    examples = complete(example_identities(), seed)
+    examples = example_identities()
+    if reported > len(examples):
+        raise TooFewExamples(f"{reported} reports asked for, there are {len(examples)} examples")
+    chosen = rng.sample(examples, reported)
     actors = [
         msgspec.structs.replace(actor, id=f"A-{number:05d}")
-        for number, actor in enumerate(rng.sample(_spread(examples), reported), start=1)
+        for number, actor in enumerate(complete(chosen, seed), start=1)
     ]
     reports = tuple(_report(actor, rng) for actor in actors)
     sellers, truth, resembling = {}, {}, {}
@@ -147,7 +158,7 @@ def scenario(reported: int = 20, sellers_per_store: int = 3000, seed: int = 2026
 def write_scenario(
     directory: Path, reported: int = 20, sellers_per_store: int = 3000, seed: int = 2026
 ) -> Scenario:
-    """Write a scenario as files: `A/reports.jsonl`, and for each store `sellers.jsonl`, `truth.jsonl`.
+    """Write a scenario: `A/reports.jsonl`, and each store's `sellers.jsonl` and `truth.jsonl`.
 
     Args:
         directory: where to; made if it is not there.
@@ -167,13 +178,6 @@ def write_scenario(
 
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-
-
-def _spread(examples: Sequence[Account]) -> list[Account]:
-    """Examples that make good reports: those with a way to be told by more than the name."""
-    return [
-        each for each in examples if each.name and (each.bank_account or each.email or each.phone)
-    ]
 
 
 def _returning(actors: Sequence[Account], seed: int, rng: random.Random) -> list[ComeBack]:

@@ -17,13 +17,14 @@ from typing import Final
 from anyascii import anyascii
 from pypinyin import lazy_pinyin
 
-from acx.demo.words import cultures, spellings
+from acx.demo.words import alphabet, cultures, spellings
 
 CYRILLIC: Final = frozenset(
     {"RU", "UA", "BY", "KZ", "KG", "UZ", "TJ", "BG", "RS", "MK", "ME", "MD"}
 )
 ARABIC: Final = frozenset(
-    "AE AF BH DZ EG IQ IR JO KW LB LY MA MR OM PK PS QA SA SD SO SY TN YE".split()
+    {"AE", "AF", "BH", "DZ", "EG", "IQ", "IR", "JO", "KW", "LB", "LY", "MA", "MR", "OM", "PK"}
+    | {"PS", "QA", "SA", "SD", "SO", "SY", "TN", "YE"}
 )
 HAN: Final = frozenset({"CN", "HK", "TW", "MO", "SG"})
 HANGUL: Final = frozenset({"KR", "KP"})
@@ -57,12 +58,14 @@ def in_native_script(
         return None
     if country in HAN:
         return _in_han(name, rng)
-    for countries, alphabet, key in _ALPHABETS:
+    for countries, letters, key in _ALPHABETS:
         if country in countries:
             known = _known_words(key)
             words = re.findall(r"[A-Za-z']+|[^A-Za-z']+", name)
             return "".join(
-                known.get(word.lower()) or _spelled(word, alphabet) if word[0].isalpha() else word
+                known.get(word.lower()) or _spelled(word, alphabet(letters))
+                if word[0].isalpha()
+                else word
                 for word in words
             )
     if country in HANGUL:
@@ -101,12 +104,13 @@ def _respelled_word(word: str, country: str, rng: random.Random) -> str | None:
 
 
 _LETTERS: Final = (
-    ("ou", "u"), ("oo", "u"), ("ee", "i"), ("iy$", "y"), ("y$", "iy"), ("ei$", "ey"), ("ey$", "ei"),
-    ("q", "k"), ("kh", "h"), ("dh", "d"), ("aa", "a"), ("ph", "f"), ("x", "ks"), ("w", "v"),
-    ("v(?=[aeiou])", "w"), ("sky$", "skiy"), ("skiy$", "ski"), ("ss", "s"), ("(?<=[aeiou])s(?=[aeiou])", "ss"),
-    ("ye", "e"), ("^e(?=[vl])", "ye"), ("ya", "ia"), ("ia$", "iya"), ("yu", "iu"), ("ch", "tch"),
-    ("zh", "j"), ("ts", "tz"), ("gh", "g"), ("i(?=[bdlmnrst])", "ee"), ("u(?=[bdlmnrst])", "ou"), ("ah$", "a"),
-    ("a$", "ah"), ("c(?=[aou])", "k"), ("z$", "s"), ("z(?=[aeiou])", "s"), ("j(?=[aeiou])", "dj"),
+    ("ou", "u"), ("oo", "u"), ("ee", "i"), ("iy$", "y"), ("y$", "iy"), ("ei$", "ey"),
+    ("ey$", "ei"), ("q", "k"), ("kh", "h"), ("dh", "d"), ("aa", "a"), ("ph", "f"), ("x", "ks"),
+    ("w", "v"), ("v(?=[aeiou])", "w"), ("sky$", "skiy"), ("skiy$", "ski"), ("ss", "s"),
+    ("(?<=[aeiou])s(?=[aeiou])", "ss"), ("ye", "e"), ("^e(?=[vl])", "ye"), ("ya", "ia"),
+    ("ia$", "iya"), ("yu", "iu"), ("ch", "tch"), ("zh", "j"), ("ts", "tz"), ("gh", "g"),
+    ("i(?=[bdlmnrst])", "ee"), ("u(?=[bdlmnrst])", "ou"), ("ah$", "a"), ("a$", "ah"),
+    ("c(?=[aou])", "k"), ("z$", "s"), ("z(?=[aeiou])", "s"), ("j(?=[aeiou])", "dj"),
 )  # fmt: skip
 _WADE_GILES: Final = (
     ("^zh", "ch"), ("^x", "hs"), ("^q", "ch"), ("^j", "ch"), ("^z(?!h)", "ts"), ("^c(?!h)", "ts"),
@@ -120,33 +124,18 @@ def _cased_as(word: str, other: str) -> str:
     return other.title() if word[:1].isupper() else other
 
 
-_CYRILLIC_LETTERS: Final = dict(
-    shch="щ", zh="ж", kh="х", ts="ц", ch="ч", sh="ш", yu="ю", ya="я", ye="е", yo="ё", iy="ий",
-    a="а", b="б", v="в", g="г", d="д", e="е", z="з", i="и", y="ы", k="к", l="л", m="м", n="н",
-    o="о", p="п", r="р", s="с", t="т", u="у", f="ф", h="х", c="к", w="в", x="кс", j="дж", q="к",
-)  # fmt: skip
-_ARABIC_LETTERS: Final = dict(
-    sh="ش", kh="خ", th="ث", dh="ذ", gh="غ", ch="تش", ou="و", oo="و", ee="ي", ai="ي", aa="ا", ay="ي",
-    a="ا", b="ب", t="ت", j="ج", h="ه", d="د", r="ر", z="ز", s="س", f="ف", q="ق", k="ك", l="ل",
-    m="م", n="ن", w="و", u="و", o="و", y="ي", i="ي", e="", g="غ", p="ب", v="ف", c="ك", x="كس",
-)  # fmt: skip
-_GREEK_LETTERS: Final = dict(
-    th="θ", ch="χ", ph="φ", ps="ψ", ou="ου", mb="μπ", nd="ντ", gk="γκ", a="α", b="μπ", v="β", g="γ",
-    d="δ", e="ε", z="ζ", i="ι", k="κ", l="λ", m="μ", n="ν", x="ξ", o="ο", p="π", r="ρ", s="σ",
-    t="τ", y="υ", f="φ", h="χ", c="κ", j="τζ", q="κ", u="ου", w="γου",
-)  # fmt: skip
 _ALPHABETS: Final = (
-    (CYRILLIC, _CYRILLIC_LETTERS, "russian"),
-    (ARABIC, _ARABIC_LETTERS, "arabic"),
-    (GREEK, _GREEK_LETTERS, "greek"),
+    (CYRILLIC, "cyrillic", "russian"),
+    (ARABIC, "arabic", "arabic"),
+    (GREEK, "greek", "greek"),
 )
 
 
-def _spelled(word: str, alphabet: Mapping[str, str]) -> str:
+def _spelled(word: str, letters: Mapping[str, str]) -> str:
     rest, written = word.lower().replace("'", ""), ""
     while rest:
-        size = next((size for size in (4, 2, 1) if rest[:size] in alphabet), 1)
-        written += alphabet.get(rest[:size], rest[:size])
+        size = next((size for size in (4, 2, 1) if rest[:size] in letters), 1)
+        written += letters.get(rest[:size], rest[:size])
         rest = rest[size:]
     return written.title() if word[:1].isupper() else written
 
@@ -170,12 +159,13 @@ def _known_words(key: str) -> Mapping[str, str]:
 @cache
 def _read_arabic() -> Mapping[str, str]:
     (arabic,) = (culture for culture in cultures() if culture.key == "arabic")
-    known = {"بن": "bin", "عبد": "Abdul", "ابو": "Abu", "أبو": "Abu", "الله": "Allah", "ال": "Al"}
+    known = dict(alphabet("read_arabic"))
     for name in ("families", "given", "middles"):
         words = arabic.words[name]
         for native, latin in zip(words.native, words.latin, strict=True):
             known.setdefault(native, latin)
-            known.setdefault(native.replace("أ", "ا").replace("إ", "ا"), latin)
+            # Many writers leave the hamza away.
+            known.setdefault(re.sub("[\u0623\u0625]", "\u0627", native), latin)
     return known
 
 
@@ -231,8 +221,14 @@ def _common_characters() -> Mapping[str, list[str]]:
     return dict(found)
 
 
-_ONSETS: Final = ("g kk n d tt r m b pp s ss - j jj ch k t p h").split()
-_VOWELS: Final = ("a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i").split()
+_ONSETS: Final = (
+    "g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "-", "j", "jj", "ch", "k", "t",
+    "p", "h",
+)  # fmt: skip
+_VOWELS: Final = (
+    "a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we",
+    "wi", "yu", "eu", "ui", "i",
+)  # fmt: skip
 _CODAS: Final = {
     "": 0,
     "k": 1,
@@ -246,18 +242,13 @@ _CODAS: Final = {
     "b": 17,
     "ng": 21,
 }
-_KOREAN: Final = dict(
-    kim="김", ri="리", lee="이", pak="박", park="박", choe="최", choi="최", chong="정", jung="정",
-    chol="철", chul="철", song="성", sung="성", yong="영", young="영", hyon="현", hyun="현",
-    kwon="권", kang="강", chang="창", jong="정", un="은", hyok="혁", sok="석", su="수", soo="수",
-    myong="명", kyong="경", il="일", ho="호", nam="남", han="한", paek="백", yun="윤", yoon="윤",
-)  # fmt: skip
 
 
 def _in_hangul(name: str) -> str | None:
     family, comma, given = name.partition(", ")
     words = re.findall(r"[A-Za-z]+", f"{family} {given}" if comma else name)
-    blocks = [_KOREAN.get(word.lower()) or _hangul_block(word.lower()) for word in words]
+    known = alphabet("hangul")
+    blocks = [known.get(word.lower()) or _hangul_block(word.lower()) for word in words]
     return "".join(block for block in blocks if block) if all(blocks) and len(blocks) < 5 else None
 
 

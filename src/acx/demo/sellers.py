@@ -138,7 +138,7 @@ def sellers_in(
     if not blocks:
         return pl.DataFrame(schema=SCHEMA)
     frame = pl.concat(blocks)[np.argsort(np.concatenate(places))]
-    return frame.select(FIELDS).cast(dict(SCHEMA))
+    return frame.select(FIELDS).cast(SCHEMA)
 
 
 def hubs(culture: Culture, domains: Domains = "reserved") -> Hubs:
@@ -167,6 +167,22 @@ def _hubs(key: str, domains: Domains) -> Hubs:
         device=pl.Series(identifiers.devices(10, random)),
         bank_account=by_country(identifiers.bank_accounts, countries, random)[:4],
     )
+
+
+def shared(name: str, value: str) -> bool:
+    """Whether a value is one that many unrelated sellers have: a forwarder's address, say."""
+    return any(value.startswith(known) for known in _shared_values().get((name, value[:8]), ()))
+
+
+@cache
+def _shared_values() -> Mapping[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for culture in cultures():
+        for values in (hubs(culture, "reserved"), hubs(culture, "real")):
+            for name in HUB_SHARE:
+                for value in getattr(values, name):
+                    found.setdefault((name, value[:8]), []).append(value)
+    return found
 
 
 def by_country(
@@ -340,7 +356,7 @@ def _block(
     present: Mapping[str, float],
     hub_share: Mapping[str, float],
 ) -> pl.DataFrame:
-    """The sellers of one culture, with all their fields (but tax numbers, which are dear to make)."""
+    """The sellers of one culture with all fields, but tax numbers only where they are wanted."""
     count = len(countries)
     person = _chance(PERSON_SHARE, count, random)
     native = _chance(culture.native_share, count, random)

@@ -137,10 +137,10 @@ def spellings() -> dict[str, tuple[str, ...]]:
 
 
 @cache
-def country_names() -> dict[str, str]:
-    """English names of countries by ISO code."""
-    names: dict[str, str] = _table("countries")["names"]
-    return names
+def alphabet(name: str) -> dict[str, str]:
+    """A table of letters or syllables and what they become."""
+    pairs = (pair.partition("=") for pair in _table("alphabets")[name].split())
+    return {old: new for old, _, new in pairs}
 
 
 @cache

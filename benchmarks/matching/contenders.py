@@ -1,0 +1,108 @@
+"""Who is measured: acx and the peers, each a program `SUBJECTS SELLERS HITS` of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from benchmarks.matching import scoring
+from benchmarks.matching.data import BUILD, Labelled
+
+HERE: Final = Path(__file__).parent
+PEERS: Final = HERE / "peers"
+ACX: Final = (sys.executable, "-m", "benchmarks.matching.acx_match")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender's hits, and what they cost.
+
+    Attributes:
+        name: who.
+        hits: judged hits.
+        seconds: wall time, from start of the process to its end, files read and written.
+        megabytes: peak resident memory.
+    """
+
+    name: str
+    hits: pl.DataFrame
+    seconds: float
+    megabytes: float
+
+
+class ContenderFailed(Exception):
+    """A contender ended with an error; its own message is above."""
+
+
+def contend(name: str, command: Sequence[str], data: Labelled) -> Run:
+    """Run a contender and judge what it found."""
+    hits, seconds, megabytes = run_program(name, command, data.folder)
+    return Run(name, scoring.judged(hits, data), seconds, megabytes)
+
+
+def run_program(
+    name: str, command: Sequence[str], folder: Path
+) -> tuple[pl.DataFrame, float, float]:
+    """Run a contender on a folder's files: its hits, seconds, and peak megabytes."""
+    out = folder / f"hits-{name.replace(' ', '-')}.parquet"
+    out.unlink(missing_ok=True)
+    files = [str(folder / "subjects.parquet"), str(folder / "sellers.parquet"), str(out)]
+    started = time.perf_counter()
+    with (folder / f"{name.replace(' ', '-')}.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, *files],
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+            stdout=log,
+            stderr=log,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ContenderFailed(f"{name} failed, see {log.name}")
+    return pl.read_parquet(out), seconds, usage.ru_maxrss / 1024
+
+
+def peers() -> Mapping[str, Sequence[str]]:
+    """The peers' commands, in an environment that is made the first time."""
+    python = peers_python()
+    return {
+        "rapidfuzz script": (python, str(PEERS / "rapidfuzz_script.py")),
+        "Splink 5": (python, str(PEERS / "splink5.py")),
+        "nomenklatura logic-v2": (python, str(PEERS / "nomenklatura_logic.py")),
+    }
+
+
+def name_peers() -> Mapping[str, Sequence[str]]:
+    """The peers that can compare names alone; Splink has nothing to estimate from there."""
+    python = peers_python()
+    return {
+        "rapidfuzz script": (python, str(PEERS / "rapidfuzz_script.py")),
+        "nomenklatura logic-v2": (python, str(PEERS / "nomenklatura_pairs.py")),
+    }
+
+
+def peers_python() -> str:
+    """The interpreter of the peers' environment, made from `peers/requirements.txt` when needed."""
+    requirements = PEERS / "requirements.txt"
+    stamp = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    folder = BUILD / f"peers-{stamp}"
+    if not (folder / "complete").exists():
+        print("making the peers' environment, about a minute …")
+        subprocess.run(["uv", "venv", "--quiet", "--clear", str(folder)], check=True)
+        subprocess.run(
+            ["uv", "pip", "install", "--quiet", "--python", str(folder / "bin/python"),
+             "--requirement", str(requirements)],
+            check=True,
+        )  # fmt: skip
+        (folder / "complete").touch()
+    return str(folder / "bin/python")
