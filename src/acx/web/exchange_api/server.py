@@ -102,7 +102,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal, and return: uvicorn's own way ends the process before we could close."""
+        """Stop at a signal and return; uvicorn's own way would end the process there."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
