@@ -385,6 +385,7 @@ class Writer:
         self._replica = replica
         self._connection = replica._connection  # noqa: SLF001 -- its other half
         self._vault = replica._vault  # noqa: SLF001
+        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS touched (id BLOB PRIMARY KEY)")
         # Parsed events of entries that were staged here, to spare parsing them again.
         self._recent: dict[int, Event] = {}
         try:
@@ -561,68 +562,73 @@ class Writer:
         return changed
 
     def _refold(self, reports: Reports, touched: set[str], size: int) -> set[str]:
-        changed = set()
-        for report in touched:
-            identifier = self._digest(report)
-            for index, event in self._events("report = ? AND idx < ?", (identifier, size)):
-                reports.apply(Entry(index, event))
-            if self._keep_view(identifier, report, reports.get(report), size):
-                changed.add(report)
-        return changed
+        names = {self._vault.digest(report, "report"): report for report in touched}
+        self._connection.execute("DELETE FROM temp.touched")
+        self._connection.executemany("INSERT INTO temp.touched VALUES (?)", zip(names))
+        for index, event in self._events(
+            "report IN (SELECT id FROM temp.touched) AND idx < ?", (size,)
+        ):
+            reports.apply(Entry(index, event))
+        before = dict(
+            self._connection.execute(
+                "SELECT id, sealed FROM report WHERE id IN (SELECT id FROM temp.touched)"
+            )
+        )
+        rows = [
+            row
+            for identifier, report in names.items()
+            if (row := self._row(identifier, report, reports.get(report), before.get(identifier)))
+        ]
+        self._connection.executemany(
+            f"INSERT INTO report VALUES (?, ?, {size}, ?, ?) ON CONFLICT (id) DO UPDATE SET"  # noqa: S608 -- a number
+            " state = excluded.state, changed = excluded.changed, sealed = excluded.sealed,"
+            " incomplete = excluded.incomplete",
+            rows,
+        )
+        return {names[row[0]] for row in rows}
 
-    def _keep_view(
-        self, identifier: bytes | None, report: str, view: ReportView | None, size: int
-    ) -> bool:
-        identifier = identifier or b""
-        row = self._connection.execute(
-            "SELECT state, sealed FROM report WHERE id = ?", (identifier,)
-        ).fetchone()
+    def _row(
+        self, identifier: bytes, report: str, view: ReportView | None, before: bytes | None
+    ) -> tuple[bytes, str, bytes, bytes | None] | None:
+        """The row that keeps a view; None if it says nothing new."""
         place = f"report/{identifier.hex()}"
         encoded = msgspec.msgpack.encode(view)
-        before = self._replica._unseal(row[1], place) if row else b""  # noqa: SLF001
-        if encoded == before:
-            return False
+        if before is not None and self._replica._unseal(before, place) == encoded:  # noqa: SLF001
+            return None
+        # What the log has of it may make sense once something else is gone: ask again then.
         incomplete = (
             view is None
             or not view.version
             or any(step.ignored == "out_of_order" for step in view.timeline)
         )
-        self._connection.execute(
-            "INSERT INTO report VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " state = excluded.state, changed = excluded.changed, sealed = excluded.sealed,"
-            " incomplete = excluded.incomplete",
-            (
-                identifier,
-                view.state if view else "",
-                size,
-                self._vault.seal(encoded, place),
-                self._vault.seal(report.encode(), f"incomplete/{identifier.hex()}")
-                if incomplete
-                else None,
-            ),
+        return (
+            identifier,
+            view.state if view else "",
+            self._vault.seal(encoded, place),
+            self._vault.seal(report.encode(), f"incomplete/{identifier.hex()}")
+            if incomplete
+            else None,
         )
-        return True
 
     # Rows
 
     def _events(self, condition: str, values: tuple[object, ...]) -> Iterator[tuple[int, Event]]:
-        rows = self._connection.execute(
-            f"SELECT idx, entry, sealed FROM entry WHERE {condition} AND sealed IS NOT NULL"  # noqa: S608 -- this class's own
-            " ORDER BY idx",
-            values,
-        )
-        for index, entry, sealed in rows:
+        """Events that are still there, in the order of the log."""
+        for index in self._indices(f"{condition} AND sealed IS NOT NULL", values):
             event = self._recent.get(index)
             if event is None:
-                event = parse_event(self._replica._stored(index, entry, sealed).event)  # noqa: SLF001
+                row = self._connection.execute(
+                    "SELECT entry, sealed FROM entry WHERE idx = ?", (index,)
+                ).fetchone()
+                event = parse_event(self._replica._stored(index, *row).event)  # noqa: SLF001
             yield index, event
 
     def _indices(self, condition: str, values: tuple[object, ...]) -> list[int]:
         rows = self._connection.execute(
-            f"SELECT idx FROM entry WHERE {condition} ORDER BY idx",  # noqa: S608 -- this class's own
+            f"SELECT idx FROM entry WHERE {condition}",  # noqa: S608 -- this class's own
             values,
         )
-        return [index for (index,) in rows]
+        return sorted(index for (index,) in rows)
 
     def _digest(self, report: str) -> bytes | None:
         return self._vault.digest(report, "report") if report else None

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from acx.member.errors import ExchangeError
 from acx.member.replica import Replica, Writer
-from acx.member.trusted_log import open_entries
+from acx.member.trusted_log import Opening
 from acx.member.wire import Page
 
 Progress = Callable[[int, int], object]
@@ -65,22 +66,34 @@ def sync(
     """
     since = replica.size
     changed: set[str] = set()
+
+    def take(opening: Opening) -> None:
+        writer.stage(opening.result())
+        changed.update(_confirm(writer))
+        if progress is not None:
+            progress(writer.log.size, writer.log.head.size)
+
     with (
         replica.writing(receipts) as writer,
         ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor,
     ):
+        opening = Opening((), replica.trust.origin)
+        after = writer.log.size - 1
         while True:
-            page = source.events(writer.log.size - 1)
-            head = writer.log.see(page.checkpoint)
-            received = open_entries(page.entries, replica.trust.origin, executor)
-            if not received:
+            # The next page comes while the signatures of the last one are checked.
+            try:
+                page = source.events(after)
+            except ExchangeError:
+                take(opening)
+                raise
+            writer.log.see(page.checkpoint)
+            take(opening)
+            if not page.entries:
                 break
-            writer.stage(received)
-            changed |= _confirm(writer)
-            if progress is not None:
-                progress(writer.log.size, head.size)
+            opening = Opening(page.entries, replica.trust.origin, executor)
+            after += len(page.entries)
         writer.log.require_all()
-        changed |= _confirm(writer, at_head=True)
+        changed.update(_confirm(writer, at_head=True))
         writer.reached_head(clock())
     return Synced(since, replica.size, tuple(sorted(changed)))
 

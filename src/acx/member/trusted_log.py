@@ -241,26 +241,41 @@ class TrustedLog:
         self.trusted_frontier = self._frontier.copy()
 
 
-def open_entries(
-    entries: Sequence[WireEntry], origin: str, executor: Executor | None = None
-) -> list[Received]:
-    """Recompute entries and check their events: rule 4.
+class Opening:
+    """Entries that were recomputed, while their signatures are still being checked: rule 4."""
 
-    Args:
-        entries: as they came.
-        origin: the exchange's; events are signed for it.
-        executor: checks signatures side by side; OpenSSL gives way to other threads meanwhile.
+    def __init__(
+        self, entries: Sequence[WireEntry], origin: str, executor: Executor | None = None
+    ) -> None:
+        """Recompute entries, and begin to check their signatures.
 
-    Raises:
-        BadAnswer: an entry that is not what the protocol says.
-        InvalidEntry: an event that is malformed, or not signed by its key.
-    """
-    received = [_open(entry) for entry in entries]
-    chunks = [received[at : at + VERIFY_CHUNK] for at in range(0, len(received), VERIFY_CHUNK)]
-    run = map if executor is None else executor.map
-    for _ in run(lambda chunk: _verify(chunk, origin), chunks):
-        pass
-    return received
+        Args:
+            entries: as they came.
+            origin: the exchange's; events are signed for it.
+            executor: checks signatures side by side, and beside what the caller does meanwhile:
+                OpenSSL gives way to other threads.
+
+        Raises:
+            BadAnswer: an entry that is not what the protocol says.
+            InvalidEntry: an event that is malformed.
+        """
+        self._received = [_open(entry) for entry in entries]
+        chunks = [
+            self._received[at : at + VERIFY_CHUNK]
+            for at in range(0, len(self._received), VERIFY_CHUNK)
+        ]
+        run = map if executor is None else executor.map
+        self._verified = run(lambda chunk: _verify(chunk, origin), chunks)
+
+    def result(self) -> list[Received]:
+        """The entries, once all signatures are known to be good.
+
+        Raises:
+            InvalidEntry: one is not its key's.
+        """
+        for _ in self._verified:
+            pass
+        return self._received
 
 
 def _open(entry: WireEntry) -> Received:

@@ -22,7 +22,7 @@ from acx.member.screen import Hit, Screener
 from acx.member.server_sent import ServerSentEvent
 from acx.member.since_last import TOLD
 from acx.member.sync import Source, sync
-from acx.member.trusted_log import open_entries
+from acx.member.trusted_log import Opening
 from acx.member.wire import WireEntry
 from acx.records.state import ReportView
 
@@ -168,7 +168,7 @@ def _take(
     replica: Replica, entries: list[WireEntry], note: str, clock: Callable[[], float]
 ) -> None:
     """Trust what a checkpoint of the stream covers."""
-    received = open_entries(entries, replica.trust.origin)
+    received = Opening(entries, replica.trust.origin).result()
     with replica.writing() as writer:
         # Not `see`: another process may have synced further than the stream has come.
         writer.log.recall(note)

@@ -1,0 +1,1 @@
+"""Benchmarks of the member's side."""
