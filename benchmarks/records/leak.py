@@ -53,6 +53,9 @@ def reports() -> list[Report]:
 
 def main() -> None:
     """Measure both."""
+    if not ACCOUNTS.exists():
+        print(f"no accounts at {ACCOUNTS}: nothing measured")
+        return
     drafts = reports()
     whole = Contributor(
         names=STORES, domains=("store.example",), staff=("Jane Doe",), id_patterns=(r"KN-\d{6}",)
