@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from acx.demo.accounts import SCHEMA
+from acx.demo.sellers import SCHEMA
 from benchmarks.matching.contenders import PEERS, peers_python
 from benchmarks.matching.data import BUILD, Labelled
 

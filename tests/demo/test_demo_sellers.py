@@ -57,18 +57,8 @@ def test_no_value_is_blank_or_has_a_hole_in_it(sellers: pl.DataFrame) -> None:
 def test_sellers_come_from_many_countries_and_scripts(sellers: pl.DataFrame) -> None:
     names = "".join(values(sellers, "name"))
     assert sellers["country"].explode().drop_nulls().n_unique() > 40
-    for letter in (
-        "王",
-        "陳",
-        "Nguyễn",
-        "ов",
-        "محمد",
-        "김",
-        "ロ" if "ロ" in names else "田",
-        "ό",
-        "ı",
-    ):
-        assert letter in names
+    for part in ("王", "陳", "Nguyễn", "ов", "محمد", "김", "田", "ό", "ł"):
+        assert part in names
 
 
 def test_phones_are_valid_for_their_country(sellers: pl.DataFrame) -> None:
@@ -88,8 +78,8 @@ def test_identifiers_of_each_country_are_valid_in_form(country: str) -> None:
         assert phonenumbers.region_code_for_number(number) == country
     for account in identifiers.bank_accounts(country, 20, random):
         assert IBAN(account).country_code == country if account[:2] == country else account
-    for number in identifiers.passports(country, 3, random):
-        assert number.startswith(f"passport:{country}:")
+    for passport in identifiers.passports(country, 3, random):
+        assert passport.startswith(f"passport:{country}:")
 
 
 @pytest.mark.parametrize("country", sorted(identifiers.TAX_NUMBERS))

@@ -7,7 +7,6 @@ that takes one for the actor accuses an innocent.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -116,6 +115,25 @@ KINDS: Final[Mapping[str, Making]] = {
 }
 """Ways of resembling an actor; each returns the values that are not the innocent's own."""
 
+_HUB_KINDS: Final = {
+    "same_forwarder": "address",
+    "shared_agent_phone": "phone",
+    "shared_mailbox": "email",
+    "shared_network": "ip",
+    "shared_device": "device",
+    "collective_account": "bank_account",
+}
+
+
+def _can_be_resembled(actor: Account, kind: str) -> bool:
+    """Whether an actor has what a look-alike of that kind shares."""
+    if kind in _HUB_KINDS:
+        field = _HUB_KINDS[kind]
+        return any(shared(field, value) for value in getattr(actor, field))
+    if kind in {"relative", "namesake"}:
+        return actor.kind == "person"
+    return kind != "sister_company" or actor.kind == "organization"
+
 
 def look_alikes(
     identities: Sequence[Account],
@@ -134,33 +152,36 @@ def look_alikes(
         prefix: what ids start with; a running number follows.
         domains: at which domains invented mailboxes are.
     """
-    if not identities:
-        return []
     order = rng_for(seed, "look-alikes")
-    chosen = [order.choice(identities) for _ in range(count)]
-    countries = [actor.country[0] if actor.country else "US" for actor in chosen]
+    fitting = {
+        kind: [actor for actor in identities if _can_be_resembled(actor, kind)] for kind in KINDS
+    }
+    kinds = [kind for kind, actors in fitting.items() if actors]
+    if not kinds:
+        return []
+    chosen = [(kind, order.choice(fitting[kind])) for kind in order.choices(kinds, k=count)]
+    countries = [actor.country[0] if actor.country else "US" for _, actor in chosen]
     fronts = by_row(sellers_in(countries, seed + 1, domains=domains))
     return [
-        _look_alike(actor, order.choice(identities), fresh, f"{prefix}{number}", domains, order)
-        for number, (actor, fresh) in enumerate(zip(chosen, fronts, strict=True), start=1)
+        _look_alike(
+            kind,
+            Scene(actor, fresh, domains, rng_for(seed, number)),
+            order.choice(identities),
+            f"{prefix}{number}",
+        )
+        for number, ((kind, actor), fresh) in enumerate(zip(chosen, fronts, strict=True), start=1)
     ]
 
 
-def _look_alike(
-    actor: Account,
-    other: Account,
-    fresh: Account,
-    account_id: str,
-    domains: Domains,
-    rng: random.Random,
-) -> LookAlike:
-    scene = Scene(actor, fresh, domains, rng)
-    kinds = list(KINDS)
-    rng.shuffle(kinds)
-    for kind in kinds:
-        values = KINDS[kind](actor, other, scene)
+def _look_alike(kind: str, scene: Scene, other: Account, account_id: str) -> LookAlike:
+    """Make a look-alike of a kind, or of the next kind that goes with the actor."""
+    names = list(KINDS)
+    first = names.index(kind)
+    for each in names[first:] + names[:first]:
+        values = KINDS[each](scene.account, other, scene)
         if values:
-            account = msgspec.structs.replace(fresh, id=account_id, **values)
-            return LookAlike(account, actor.id, kind)
+            account = msgspec.structs.replace(scene.fresh, id=account_id, **values)
+            return LookAlike(account, scene.account.id, each)
     # Everybody has at least a country in common with somebody.
-    return LookAlike(msgspec.structs.replace(fresh, id=account_id), actor.id, "same_country")
+    account = msgspec.structs.replace(scene.fresh, id=account_id)
+    return LookAlike(account, scene.account.id, "same_country")
