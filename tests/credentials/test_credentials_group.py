@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import ssl
 
 import pytest
@@ -128,6 +130,19 @@ class TestElements:
         assert library.decode(element.encode()) == element
         assert library.decode(element.encode()).encode() == element.encode()
         assert library.decode((-element).encode()) + element == Scalar.of(0) * element
+
+    @each_library
+    @given(st.integers(1, ORDER - 1))
+    def test_are_copied_and_pickled_by_value(self, library: type[Element], number: int) -> None:
+        # Two owners of one pointer would free it twice.
+        element = Scalar.of(number) * generator(library)
+        double = element + element
+        pickled = pickle.dumps(element)
+        for again in (lambda: copy.copy(element), lambda: pickle.loads(pickled)):  # noqa: S301 -- our own
+            copied = again()
+            assert copied == element
+            del copied
+            assert Scalar.of(2) * element == double
 
     @each_library
     @pytest.mark.parametrize("encoding", [b"", b"\0", bytes(33)], ids=len)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from contextlib import suppress
 from dataclasses import replace
 
@@ -198,6 +200,13 @@ class TestWriting:
         assert len(encoding) == constant == length
         assert kind.decode(encoding) == message
         assert kind.decode(encoding).encode() == encoding
+
+    @pytest.mark.parametrize(("message", "kind", "constant", "length"), MESSAGES)
+    def test_messages_go_from_process_to_process(
+        self, message: Message, kind: type[Message], constant: int, length: int
+    ) -> None:
+        assert pickle.loads(pickle.dumps(message)) == message  # noqa: S301 -- our own
+        assert copy.deepcopy(message) == message
 
     @pytest.mark.parametrize(("message", "kind", "constant", "length"), MESSAGES)
     def test_any_other_length_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final, Self
 
 from acx.credentials.errors import IdentityElement, MalformedElement
@@ -86,6 +87,10 @@ class Element(ABC):
 
     def __repr__(self) -> str:
         return f"Element({self._compressed().hex() or 'identity'})"
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Self], tuple[bytes]]:
+        # A copy of a library's pointer would be freed twice; copies and pickles go by the encoding.
+        return type(self).decode, (self.encode(),)
 
     def _compressed(self) -> bytes:
         if self._encoding is None:

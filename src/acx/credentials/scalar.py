@@ -121,5 +121,9 @@ class Scalar:
     def __hash__(self) -> int:
         return hash(self.encode())
 
+    def __reduce__(self) -> tuple[Callable[[bytes], Self], tuple[bytes]]:
+        # The library's number is a pointer; copies and pickles go by the encoding, and are secret.
+        return type(self).decode, (self.encode(),)
+
     def __repr__(self) -> str:
         return "Scalar(…)"
