@@ -140,12 +140,13 @@ def test_whatever_the_csv_module_writes_is_read_as_it_was(
         max_size=5,
     ),
     block=st.sampled_from([7, 64, 4096]),
+    end=st.sampled_from([b"\n9,good\n", b"", b"\r"]),
 )
 def test_no_bytes_whatever_cause_more_than_an_error_for_people(
-    garbage: list[bytes], block: int, tmp_path_factory: pytest.TempPathFactory
+    garbage: list[bytes], block: int, end: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("csv")
-    content = b"id,name\n1,good\n" + b"\n".join(garbage) + b"\n9,good\n"
+    content = b"id,name\n1,good\n" + b"\n".join(garbage) + end
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_module, "BLOCK_BYTES", block)
         path = written(folder, content)
@@ -194,6 +195,13 @@ def test_a_line_of_any_length_is_passed_over_in_bounded_memory(tmp_path: Path) -
     assert reading.lines == [2, 4]
     assert reading.reasons == [(3, "", "longer than 50,000 bytes")]
     assert len(reading.rejected[0]["row"]) < 1000
+
+
+@pytest.mark.parametrize("last", ['2,"a"b', '2,"a', "2", '"', '2,"a"\r', "2,a,b"])
+def test_a_last_line_without_an_end_is_a_line(last: str, tmp_path: Path) -> None:
+    reading = accounts(written(tmp_path, "id,name\n1,x\n" + last), tmp_path)
+    assert reading.ids[0] == "1"
+    assert len(reading.ids) + reading.rejects.count == 2
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,12 @@ def read_delimited(
         if chunk is not None:
             yield chunk
     if reader is None:
-        start = _Start.of(_ended(pending), opened.name, header, limits, final=True)
+        start = _Start.of(pending, opened.name, header, limits, final=True)
         assert start is not None  # noqa: S101 -- at the end of the file it is there or an error
         reader = _Reader(opened, start, header, rejects, limits)
         pending = start.rest
     if pending.data:
-        chunk, _ = reader.read(_ended(pending), final=True)
+        chunk, _ = reader.read(pending, final=True)
         if chunk is not None:
             yield chunk
 
@@ -80,12 +80,6 @@ def _joined(pending: Block, block: Block) -> Block:
     if not pending.data:
         return block
     return Block(pending.data + block.data, pending.line, pending.damaged | block.damaged)
-
-
-def _ended(block: Block) -> Block:
-    if block.data.endswith(b"\n"):
-        return block
-    return Block(block.data + b"\n", block.line, block.damaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +111,19 @@ class _Start:
             if final:
                 raise Damaged(f"{name}: has no header line; its first line must name columns")
             return None
-        readings = []
+        readings: list[tuple[str, list[str], int]] = []
         choices = (announced[1].decode("latin-1"),) if announced else DELIMITERS
         for delimiter in choices:
-            record = _take(data, 0, ord(delimiter), limits.record_lines)
+            record = _take(data, 0, ord(delimiter), _horizons(data, limits)[0])
             if record is None and not final:
                 return None
             if record is not None and record.cells:
-                readings.append((delimiter, record))
+                names = [cell.decode(errors="replace") for cell in record.cells]
+                readings.append((delimiter, names, record.end))
         if not readings:
             raise Damaged(f"{name}: the quotes of the header line do not pair; mend that line")
-        names_of = [
-            (delimiter, [c.decode(errors="replace") for c in record.cells], record.end)
-            for delimiter, record in readings
-        ]
         delimiter, names, end = max(
-            names_of,
-            key=lambda reading: (sum(map(header.knows, reading[1])), len(reading[1])),
+            readings, key=lambda reading: (sum(map(header.knows, reading[1])), len(reading[1]))
         )
         for number in range(line, line + data[:end].count(b"\n")):
             if number in block.damaged:
@@ -218,8 +208,9 @@ class _Reader:
         clean: list[bytes] = []
         lines: list[int] = []
         over: list[int] = []
+        horizons = _horizons(data, self._limits)
         while place < len(data):
-            record = _take(data, place, delimiter[0], self._limits.record_lines)
+            record = _take(data, place, delimiter[0], horizons[line - block.line])
             if record is None and not final and len(data) - place <= self._limits.line_bytes:
                 break
             first_end = data.index(b"\n", place) + 1
@@ -331,9 +322,15 @@ def _in_order(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], delimiter: i
     return bool(opens.all() and closes.all())
 
 
-def _take(data: bytes, place: int, delimiter: int, most_lines: int) -> _Record | None:
-    """The record that starts at a place; None if the data end within it."""
-    horizon = _after_lines(data, place, most_lines)
+def _take(data: bytes, place: int, delimiter: int, horizon: int) -> _Record | None:
+    """The record that starts at a place; None if the data end within it.
+
+    Args:
+        data: the text.
+        place: where the record starts.
+        delimiter: what separates cells.
+        horizon: where a cell must have ended, so that no quote is looked for without end.
+    """
     cells: list[bytes] = []
     plain = _PLAIN[delimiter]
     while True:
@@ -359,12 +356,11 @@ def _take(data: bytes, place: int, delimiter: int, most_lines: int) -> _Record |
             return _Record([], place)
 
 
-def _after_lines(data: bytes, place: int, lines: int) -> int:
-    for _ in range(lines):
-        place = data.find(b"\n", place) + 1
-        if not place:
-            return len(data)
-    return place
+def _horizons(data: bytes, limits: Limits) -> list[int]:
+    """For each line, where a record that starts there must have ended."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED) + 1
+    far: list[int] = ends[limits.record_lines - 1 :].tolist()
+    return far + [len(data)] * (len(ends) - len(far))
 
 
 class _Plain(dict[int, re.Pattern[bytes]]):

@@ -30,7 +30,7 @@ class Block:
     """Some whole lines.
 
     Attributes:
-        data: the lines in UTF-8; every one but perhaps the file's last ends in a line feed.
+        data: the lines in UTF-8, each ending in a line feed, also the last of the file.
         line: number of the first, from 1.
         damaged: lines whose content was replaced because it is no text, and why; the record they
             belong to is to be rejected.
@@ -201,7 +201,7 @@ def _whole_lines(chunks: Iterator[bytes], limit: int) -> Iterator[tuple[bytes, b
             rest = b""
             skipping = True
     if rest:
-        yield rest, False
+        yield rest + b"\n", False
 
 
 def _within(lines: bytes, limit: int) -> Iterator[tuple[bytes, bool]]:
