@@ -69,6 +69,11 @@ def path(index: int, leaves: list[bytes]) -> list[bytes]:
     return [*path(index - split, leaves[split:]), tree(leaves[:split])]
 
 
+def rendered(answer: Any) -> bytes:
+    """JSON with events in it verbatim: their members are in canonical order already."""
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 @dataclass
 class LogEntry:
     raw: bytes
@@ -225,8 +230,8 @@ class LyingExchange:
             while not self.hang_up.wait(0.01):
                 size = len(self.entries)
                 for index in range(sent, size):
-                    data = json.dumps(self.entries[index].wire(index), separators=(",", ":"))
-                    handler.wfile.write(f"id: {index}\nevent: entry\ndata: {data}\n\n".encode())
+                    data = rendered(self.entries[index].wire(index))
+                    handler.wfile.write(b"id: %d\nevent: entry\ndata: %s\n\n" % (index, data))
                 if size > sent:
                     note = json.dumps(self.note(size))
                     handler.wfile.write(f"event: checkpoint\ndata: {note}\n\n".encode())
@@ -322,7 +327,7 @@ def serving(exchange: LyingExchange) -> Iterator[str]:
             elif isinstance(answer, str):
                 content, kind = answer.encode(), "text/plain; charset=utf-8"
             else:
-                content = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+                content = rendered(answer)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))

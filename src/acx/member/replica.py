@@ -585,7 +585,8 @@ class Writer:
             " incomplete = excluded.incomplete",
             rows,
         )
-        return {names[row[0]] for row in rows}
+        # A report that shows for the first time as nothing has not changed.
+        return {names[key] for key, state, *_ in rows if state or key in before}
 
     def _row(
         self, identifier: bytes, report: str, view: ReportView | None, before: bytes | None
