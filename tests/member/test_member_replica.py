@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -404,6 +406,36 @@ def test_a_process_reads_while_another_writes(
     assert (reader.size, len(list(reader.reports()))) == (2, 2)
     with pytest.raises(ReplicaError, match="no permission to write"), reader.writing() as writer:
         writer.reached_head(1.0)
+
+
+def _read_as_nobody(directory: Path, results: multiprocessing.Queue[object]) -> None:
+    if os.getuid() == 0:
+        os.setuid(65534)
+    try:
+        reader = Replica.open(directory, read_only=True)
+        results.put((reader.size, len(list(reader.reports()))))
+    except ReplicaError as error:
+        results.put(str(error))
+
+
+def test_opens_for_those_who_may_only_read(exchange: LyingExchange, url: str) -> None:
+    exchange.report("seller one")
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place) / "replica"
+        replica = Replica.create(directory, exchange.trust)
+        fetch(replica, url)
+        replica.close()
+        for path in directory.iterdir():
+            path.chmod(0o444 if path.is_file() else 0o555)
+        directory.chmod(0o555)
+        directory.parent.chmod(0o755)
+        context = multiprocessing.get_context("spawn")
+        results: multiprocessing.Queue[object] = context.Queue()
+        process = context.Process(target=_read_as_nobody, args=(directory, results))
+        process.start()
+        assert results.get(timeout=60) == (1, 1)
+        process.join()
+        directory.chmod(0o755)
 
 
 def test_only_one_process_writes(replica: Replica) -> None:
