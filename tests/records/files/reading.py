@@ -90,8 +90,6 @@ def _read(folder: Path, read: Callable[[Rejects], Iterator[pl.DataFrame]]) -> Re
     path = folder / "out.rejects.jsonl"
     with Rejects(path) as rejects:
         frames = list(read(rejects))
-    frame = (
-        pl.concat(frames) if frames else pl.DataFrame(schema={"id": pl.String, "_line": pl.Int64})
-    )
+    frame = pl.concat(frames)
     lines = path.read_bytes().splitlines() if path.exists() else []
     return Reading(frame, rejects, [msgspec.json.decode(line) for line in lines])

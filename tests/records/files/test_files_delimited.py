@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.records.files.reading import accounts
 
-from acx.records.files import BadColumns, Damaged, FileFormatError, Limits, WrongEncoding
+from acx.records.files import (
+    BadColumns,
+    Damaged,
+    FileFormatError,
+    Limits,
+    Rejects,
+    WrongEncoding,
+    read_accounts,
+)
 from acx.records.files import text as text_module
 from acx.records.files.cells import INVISIBLE
 
@@ -238,9 +246,15 @@ def test_a_missing_column_suggests_the_one_that_was_meant(tmp_path: Path) -> Non
         accounts(written(tmp_path, "idd,name\n1,a\n"), tmp_path)
 
 
-def test_a_header_alone_is_a_table_without_rows(tmp_path: Path) -> None:
-    reading = accounts(written(tmp_path, "id,name\n"), tmp_path)
-    assert reading.frame.height == reading.rejects.count == 0
+@pytest.mark.parametrize("rows", ["", ",rejected\n", "\n,\n"])
+def test_a_table_without_good_rows_is_one_frame_with_its_columns(rows: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "id,name,team\n" + rows)
+    (frame,) = read_accounts(path, rejects=Rejects(), carry=["team"])
+    assert frame.height == 0
+    (full,) = read_accounts(
+        written(tmp_path, "id,name,team\n1,x,y\n"), rejects=Rejects(), carry=["team"]
+    )
+    assert frame.schema == full.schema
 
 
 def test_one_column_is_enough(tmp_path: Path) -> None:
@@ -309,8 +323,6 @@ def test_messages_show_marks_that_act_on_a_terminal_as_escapes(tmp_path: Path) -
 
 
 def test_rows_come_in_frames_of_the_size_asked_for(tmp_path: Path) -> None:
-    from acx.records.files import Rejects, read_accounts
-
     path = written(tmp_path, "id\n" + "".join(f"{n}\n" for n in range(25)))
     frames = list(read_accounts(path, rejects=Rejects(), batch_rows=10))
     assert [frame.height for frame in frames] == [10, 10, 5]

@@ -82,7 +82,8 @@ def read_accounts(
 
     Returns:
         frames of the account's fields in their order (`id`, `kind`, `birth_date` text, the others
-        lists of text, missing ones empty), then those carried, `_line` and `_file`.
+        lists of text, missing ones empty), then those carried, `_line` and `_file`; one without
+        rows if there is no row.
 
     Raises:
         FileFormatError: what ends the reading; nothing after it is known.

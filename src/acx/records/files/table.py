@@ -114,7 +114,8 @@ def read_table(
         limits: what protects the machine.
 
     Returns:
-        frames of the columns, those carried, `_file` and `_line`.
+        frames of the columns, those carried, `_line` and `_file`; one without rows if there is
+        no row.
 
     Raises:
         FileFormatError: what ends the reading; nothing after it is known.
@@ -134,13 +135,16 @@ def read_table(
     if left_out:
         rejects.warn(f"{shown_path(source)}: files left out: {listed(left_out, 10)}")
     frames = (frame for place in places for frame in reading.frames(place))
-    return _batches(frames, batch_rows)
+    return _batches(frames, batch_rows, reading.empty())
 
 
-def _batches(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of `rows`, the last perhaps smaller."""
-    held: list[pl.DataFrame] = []
+def _batches(
+    frames: Iterable[pl.DataFrame], rows: int, empty: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """The same rows in frames of `rows`, the last perhaps smaller; one frame if there is none."""
+    held = [empty]
     height = 0
+    yielded = False
     for frame in frames:
         held.append(frame)
         height += frame.height
@@ -149,7 +153,8 @@ def _batches(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame
             yield whole.head(rows)
             held = [whole.slice(rows)]
             height -= rows
-    if height:
+            yielded = True
+    if height or not yielded:
         yield pl.concat(held)
 
 
@@ -164,6 +169,12 @@ class _Reading:
     limits: Limits
     seen: Seen | None
     unique: str
+
+    def empty(self) -> pl.DataFrame:
+        """A frame without rows."""
+        columns = {column.name: column.dtype for column in self.columns}
+        carried = dict.fromkeys(self.carry, pl.String())
+        return pl.DataFrame(schema={**columns, **carried, LINE: pl.Int64(), FILE: pl.String()})
 
     def frames(self, place: str | Path) -> Iterator[pl.DataFrame]:
         """The rows of one file."""
