@@ -95,6 +95,25 @@ def test_a_mapping_does_the_same_in_every_format(suffix: str, tmp_path: Path) ->
     assert [why for *_, why in reading.reasons] == [why for *_, why in expected.reasons]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ours.csv", "id,name,phone\n1,a;b,1;2\n"),
+        ("ours.jsonl", '{"id": "1", "name": "a;b", "phone": ["1;2"]}\n'),
+    ],
+)
+def test_a_file_with_none_of_the_mapped_columns_is_read_by_our_own_names(
+    name: str, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    reading = accounts(tmp_path / name, tmp_path, mapping=mapped(tmp_path, FULL))
+    assert reading.rows == [{"id": "1", "name": ["a;b"], "phone": ["1;2"]}]
+    (warning,) = reading.rejects.warnings
+    assert warning.endswith(
+        f"none of the columns that {tmp_path}/map.toml names, but acx's own; read by those"
+    )
+
+
 def test_a_separator_may_hold_for_every_field(tmp_path: Path) -> None:
     mapping = mapped(tmp_path, '[separators]\n"*" = ","\nname = ";"\n')
     (tmp_path / "a.jsonl").write_text('{"id": "1", "name": "a,b; c", "email": ["x, y", "z"]}\n')

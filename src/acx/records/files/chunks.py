@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from acx.records.files.cells import INVISIBLE, unguard
 from acx.records.files.errors import BadColumns, TooLarge, did_you_mean, listed, shown
 from acx.records.files.limits import Limits
+from acx.records.files.mapping import Mapping
 from acx.records.files.rejects import Rejects
 
 
@@ -83,6 +84,21 @@ class Chunk:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of a file.
+
+    Attributes:
+        wanted: shape of each wanted column, by its name in the file.
+        required: columns that the file must have, and by whose demand.
+        mapping: the mapping these names come from.
+    """
+
+    wanted: dict[str, Shape]
+    required: dict[str, str]
+    mapping: Mapping
+
+
 class Header:
     """Which of a file's columns are wanted, and which it turned out to have.
 
@@ -90,40 +106,50 @@ class Header:
 
     Args:
         file: the file, for messages.
-        wanted: shape of each wanted column, by its name in the file.
-        required: columns that the file must have, and by whose demand.
+        demands: what is asked under the mapping, and what is if the file has none of the
+            mapping's columns but our own of these fields: a mapping is often for one of two files.
         rejects: takes warnings.
         limits: gives the most columns.
     """
 
     def __init__(
-        self,
-        file: str,
-        *,
-        wanted: Mapping[str, Shape],
-        required: Mapping[str, str],
-        rejects: Rejects,
-        limits: Limits,
+        self, file: str, demands: Sequence[Demand], rejects: Rejects, limits: Limits
     ) -> None:
-        self.wanted: Final = dict(wanted)
-        self._required = required
+        self.demand = demands[0]
         self.found: set[str] = set()
         self.ignored: dict[str, None] = {}
+        self._demands = demands
+        self._settled = False
         self._file = file
-        self._by_key = {_key(name): name for name in wanted}
+        self._by_key = {_key(name): name for name in self.demand.wanted}
         self._resolved: dict[str, str | None] = {}
         self._rejects = rejects
         self._limits = limits
 
     def knows(self, name: str) -> bool:
-        """Whether a column is wanted, without taking note of it."""
-        return _key(name) in self._by_key
+        """Whether a column may be wanted, without taking note of it."""
+        return any(_key(name) in map(_key, demand.wanted) for demand in self._demands)
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Decide what is asked of the file, by the first names it shows."""
+        if self._settled:
+            return
+        self._settled = True
+        mapping = self.demand.mapping
+        keys = set(map(_key, names))
+        if keys.isdisjoint(map(_key, mapping.names())) and not keys.isdisjoint(mapping.columns):
+            self.demand = self._demands[-1]
+            self._by_key = {_key(name): name for name in self.demand.wanted}
+            self._rejects.warn(
+                f"{self._file}: has none of the columns that {mapping.file} names, but acx's own; "
+                "read by those"
+            )
 
     def resolve(self, name: str) -> str | None:
         """The name by which a column of the file is wanted, or None."""
         if name in self._resolved:
             return self._resolved[name]
-        wanted = name if name in self.wanted else self._by_key.get(_key(name))
+        wanted = name if name in self.demand.wanted else self._by_key.get(_key(name))
         if wanted is not None:
             self.found.add(wanted)
         elif len(self.ignored) < self._limits.columns:
@@ -146,6 +172,7 @@ class Header:
                 f"{self._file}: has {len(names):,} columns, at most {self._limits.columns:,} are "
                 "read; keep only those that acx knows"
             )
+        self.settle(names)
         resolved = [self.resolve(name) for name in names]
         for name in self.found:
             places = [str(n + 1) for n, other in enumerate(resolved) if other == name]
@@ -157,10 +184,10 @@ class Header:
         if not self.found:
             raise BadColumns(
                 f"{self._file}: its first line names no column that is known here, but "
-                f"{listed(names, 5)}; it should name some of {listed(self.wanted)}, or give "
+                f"{listed(names, 5)}; it should name some of {listed(self.demand.wanted)}, or give "
                 "--mapping"
             )
-        for name, demand in self._required.items():
+        for name, demand in self.demand.required.items():
             if name not in self.found:
                 raise BadColumns(
                     f"{self._file}: has no column {shown(name)} ({demand})"
@@ -170,16 +197,16 @@ class Header:
 
     def warn_of_absent(self) -> None:
         """Say of a format without a header line which required columns never came up."""
-        for name, demand in self._required.items():
+        for name, demand in self.demand.required.items():
             if name not in self.found:
                 self._rejects.warn(
                     f"{self._file}: {shown(name)} ({demand}) is in no object"
                     f"{did_you_mean(name, list(self.ignored))}"
                 )
 
-    def warn_of_ignored(self, known: Iterable[str]) -> None:
+    def warn_of_ignored(self) -> None:
         """Say once which columns were not read, and what may have been meant."""
-        missing = [name for name in known if name not in self.found]
+        missing = [name for name in self.demand.wanted if name not in self.found]
         named = [shown(name) + did_you_mean(name, missing) for name in self.ignored if name.strip()]
         if named:
             self._rejects.warn(f"{self._file}: columns ignored: {'; '.join(named[:30])}")

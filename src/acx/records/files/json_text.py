@@ -126,7 +126,7 @@ class _Rows:
     def __init__(self, header: Header, nested: Sequence[str]) -> None:
         self._header = header
         self._nested = nested
-        self._fields = {wanted: f"wanted_{n}" for n, wanted in enumerate(header.wanted)}
+        self._fields: dict[str, str] = {}
         self._spelling: dict[str, str] = {}
         self._ignored: dict[str, None] = {}
         self._make()
@@ -167,6 +167,7 @@ class _Rows:
         if not isinstance(value, dict):
             raise _BadRow("", f"is {_kind(value)}, not an object")
         members = self._flattened(value)
+        self._header.settle(members)
         self._learn(members)
         taken: dict[str, Any] = {}
         for key, member in members.items():
@@ -176,7 +177,7 @@ class _Rows:
             field = self._fields[wanted]
             if field in taken:
                 raise _BadRow(wanted, "is there twice, spelt differently")
-            taken[field] = _checked(wanted, self._header.wanted[wanted], member)
+            taken[field] = _checked(wanted, self._header.demand.wanted[wanted], member)
         return self._row(**taken)
 
     def chunks(
@@ -189,7 +190,7 @@ class _Rows:
         grown = set(map(type, rows)) != {self._row}
         series = []
         for wanted in self._spelling:
-            shape, field = self._header.wanted[wanted], self._fields[wanted]
+            shape, field = self._header.demand.wanted[wanted], self._fields[wanted]
             missing = _MISSING[shape]
             if grown:
                 values = [getattr(row, field, missing) for row in rows]
@@ -206,6 +207,7 @@ class _Rows:
             wanted = self._header.resolve(key)
             if wanted is not None:
                 self._spelling.setdefault(wanted, key)
+                self._fields.setdefault(wanted, f"wanted_{len(self._fields)}")
             elif len(self._ignored) < _MOST_IGNORED and _NAMEABLE.fullmatch(key):
                 self._ignored[key] = None
         if len(self._spelling) + len(self._ignored) > known:
@@ -215,7 +217,7 @@ class _Rows:
         fields: list[tuple[str, Any, Any]] = []
         names: dict[str, str] = {}
         for wanted, key in self._spelling.items():
-            shape = self._header.wanted[wanted]
+            shape = self._header.demand.wanted[wanted]
             fields.append((self._fields[wanted], _TYPES[shape], _MISSING[shape]))
             # A name that no struct can have is met in `from_object` alone.
             names[self._fields[wanted]] = key if _NAMEABLE.fullmatch(key) else f"\ue000{key!r}"

@@ -163,6 +163,15 @@ class Mapping:
         """What a field is made of: as mapped, else the column of its own name."""
         return self.columns.get(name) or (Template.column(name),)
 
+    def names(self) -> set[str]:
+        """The columns of the file that it names."""
+        return {
+            name
+            for templates in self.columns.values()
+            for template in templates
+            for name in template.columns
+        }
+
     def separator(self, name: str) -> str | None:
         """What stands between a field's values, if the mapping says."""
         return self.separators.get(name, self.separators.get("*"))

@@ -49,7 +49,7 @@ def read_parquet(opened: Opened, header: Header, limits: Limits) -> Iterator[Chu
         row = 1
         for batch in _batches(opened, metadata, list(wanted)):
             series = [
-                _Column(opened.name, as_, header.wanted[as_]).series(
+                _Column(opened.name, as_, header.demand.wanted[as_]).series(
                     batch.column(batch.schema.get_field_index(name))
                 )
                 for name, as_ in wanted.items()

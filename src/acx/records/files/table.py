@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from acx.records.files.cells import JOINER, as_lists, is_blank, join, split
-from acx.records.files.chunks import Chunk, Header, Shape
+from acx.records.files.chunks import Chunk, Demand, Header, Shape
 from acx.records.files.delimited import read_delimited
 from acx.records.files.duplicates import Seen
 from acx.records.files.errors import Unreadable, listed, shown, shown_path
@@ -187,19 +187,16 @@ class _Reading:
 
     def _frames(self, place: str | Path) -> Iterator[pl.DataFrame]:
         with open_source(place, self.limits) as opened:
-            header = Header(
-                opened.name,
-                wanted=self._wanted(),
-                required=self._required(),
-                rejects=self.rejects,
-                limits=self.limits,
-            )
+            demands = [self._demand(self.mapping)]
+            if self.mapping.columns:
+                demands.append(self._demand(_NO_MAPPING))
+            header = Header(opened.name, demands, self.rejects, self.limits)
             for chunk in self._chunks(opened, header):
-                frame = _Rows(self, opened.name, chunk).frame()
+                frame = _Rows(self, header.demand.mapping, opened.name, chunk).frame()
                 if frame.height:
                     yield frame
             header.warn_of_absent()
-            header.warn_of_ignored(self._wanted())
+            header.warn_of_ignored()
 
     def _chunks(self, opened: Opened, header: Header) -> Iterator[Chunk]:
         text = (opened, header, self.rejects, self.encoding, self.limits)
@@ -212,33 +209,28 @@ class _Reading:
         }
         return readers[opened.format]()
 
-    def _wanted(self) -> dict[str, Shape]:
+    def _demand(self, mapping: Mapping) -> Demand:
         wanted: dict[str, Shape] = dict.fromkeys(self.carry, Shape.CARRIED)
+        required = dict.fromkeys(self.carry, "--carry")
         for column in self.columns:
-            for template in self.mapping.sources(column.name):
+            for template in mapping.sources(column.name):
                 shape = column.shape if template.literals is None else Shape.TEXT
                 for name in template.columns:
                     wanted[name] = max(shape, wanted.get(name, shape))
-        return wanted
-
-    def _required(self) -> dict[str, str]:
-        required = dict.fromkeys(self.carry, "--carry")
-        for column in self.columns:
-            if column.name in self.mapping.columns:
-                for template in self.mapping.columns[column.name]:
-                    demand = f"columns.{column.name} in {self.mapping.file}"
-                    required |= dict.fromkeys(template.columns, demand)
-            elif column.required and column.name not in self.mapping.constants:
-                required[column.name] = "every row needs one"
-        return required
+                if column.name in mapping.columns:
+                    asked = f"columns.{column.name} in {mapping.file}"
+                    required |= dict.fromkeys(template.columns, asked)
+                elif column.required and column.name not in mapping.constants:
+                    required[column.name] = "every row needs one"
+        return Demand(wanted, required, mapping)
 
 
 class _Rows:
     """Makes the declared columns of a chunk's, and sorts out the rows that do not fit."""
 
-    def __init__(self, reading: _Reading, file: str, chunk: Chunk) -> None:
+    def __init__(self, reading: _Reading, mapping: Mapping, file: str, chunk: Chunk) -> None:
         self._reading = reading
-        self._mapping = reading.mapping
+        self._mapping = mapping
         self._file = file
         self._chunk = chunk
         self._height = len(chunk.lines)
