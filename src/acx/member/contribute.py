@@ -153,6 +153,9 @@ def queue(wallet: Wallet, drafts: Iterable[Draft]) -> list[Message]:
             messages.append(_open(wallet, draft, "corroboration"))
         elif draft.action == "amend":
             messages.append(_amend(wallet, draft))
+        elif draft.contribution:
+            # Nothing to say; but now the wallet knows whose report it is.
+            _link(wallet, draft)
     return messages
 
 
@@ -246,8 +249,7 @@ def _open(
 
 def _amend(wallet: Wallet, draft: Draft) -> Message:
     with wallet.transaction():
-        contribution = wallet.contribution(draft.contribution)
-        wallet.store(msgspec.structs.replace(contribution, digest=draft.digest))
+        contribution = _link(wallet, draft)
         # What waits has not been said yet: say the new thing instead.
         waiting = wallet.messages(contribution=contribution.id, states=("waiting",))
         changeable = [m for m in waiting if m.type in ("report", "amendment")]
@@ -257,3 +259,9 @@ def _amend(wallet: Wallet, draft: Draft) -> Message:
             else Message(contribution=contribution.id, type="amendment", body=draft.leaves)
         )
         return wallet.put(message)
+
+
+def _link(wallet: Wallet, draft: Draft) -> Contribution:
+    contribution = wallet.contribution(draft.contribution)
+    account = contribution.account or draft.account
+    return wallet.store(msgspec.structs.replace(contribution, account=account, digest=draft.digest))

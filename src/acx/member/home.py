@@ -34,8 +34,9 @@ from acx.member.contribute import (
     require_standing,
 )
 from acx.member.errors import ContributionError, NoMember, SettingError
-from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase
+from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
 from acx.member.outbox import Outbox, Sent
+from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
@@ -177,10 +178,22 @@ class Member:
         home: Path,
         *,
         terms: str = TERMS,
+        phrase: str = "",
         arguments: Mapping[str, Any] | None = None,
     ) -> Joined:
         """Become a member; see `acx.member.join.join`."""
-        return join(invite_line, home, terms=terms, arguments=arguments)
+        return join(invite_line, home, terms=terms, phrase=phrase, arguments=arguments)
+
+    @staticmethod
+    def restore(
+        home: Path,
+        backup: Path,
+        passphrase: bytes,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a home from a backup of its wallet; see `acx.member.join.restore`."""
+        restore(home, backup, passphrase, arguments=arguments)
 
     @classmethod
     def open(cls, home: Path, arguments: Mapping[str, Any] | None = None) -> Member:
@@ -281,13 +294,25 @@ class Member:
             for message in wallet.messages(states=("acknowledged",))
             if message.index is not None and message.index >= replica.size
         ]
-        return sync(
+        synced = sync(
             replica,
             client,
             receipts=receipts,
             threads=self.settings.threads,
             progress=progress,
         )
+        if needs_recovery(wallet):
+            recover(wallet, replica)
+        return synced
+
+    def backup(self, path: Path, passphrase: bytes) -> None:
+        """Write the wallet to one new file that the passphrase opens.
+
+        Raises:
+            WalletError: the file exists or cannot be written.
+        """
+        with self.wallet() as wallet:
+            wallet.backup(path, passphrase)
 
     def verify(self, *, against: str = "", progress: Progress | None = None) -> Checked:
         """Recompute the replica from the ground up, and hold the exchange's word against it.

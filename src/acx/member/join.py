@@ -14,12 +14,21 @@ from acx.log.checkpoint import open_checkpoint
 from acx.log.errors import LogError
 from acx.log.note import Verifier
 from acx.member.client import ExchangeClient
-from acx.member.errors import ExchangeError, NoMember, SettingError, Unreachable, WalletError
+from acx.member.client import Joined as JoinAnswer
+from acx.member.errors import (
+    ExchangeError,
+    NoMember,
+    Refused,
+    SettingError,
+    Unreachable,
+    WalletError,
+)
+from acx.member.recovery import mark_restored
 from acx.member.replica import Replica, Trust
 from acx.member.seed import Seed
 from acx.member.settings import CONFIG_FILE, Settings, resolve, write_config
 from acx.member.vault import sync_directory, write_secret_file
-from acx.member.wallet import Wallet
+from acx.member.wallet import DATABASE_FILE, Wallet
 from acx.records.event import canonical
 from acx.records.invite import Invite, parse_invite
 
@@ -54,50 +63,55 @@ def join(
     home: Path,
     *,
     terms: str = TERMS,
+    phrase: str = "",
     arguments: Mapping[str, Any] | None = None,
 ) -> Joined:
     """Become a member: keys are made here, and the invite is used up.
 
-    Steps: (1) the invite is read; (2) whoever answers is the exchange it names; (3) the keys
-    are on disk before they are used; (4) the exchange takes them; (5) the replica is laid out;
-    (6) `config.toml` makes it a home. Run again after a lost answer, it goes on at (4).
+    Steps: (1) the invite is read; (2) whoever answers is the exchange it names; (3) the keys are on
+    disk before they are used; (4) the exchange takes them; (5) the replica is laid out; (6)
+    `config.toml` makes it a home. Run again after a lost answer, it goes on at (4); run again at
+    home with the invite that made it, it gets a fresh token.
 
     Args:
         invite_line: as the operator handed it over.
         home: a directory that is no home yet.
         terms: version of the terms of membership that are accepted.
+        phrase: recovery phrase of a lost wallet, whose keys are made again; what they signed is
+            found by the next sync.
         arguments: settings from the command line.
 
     Raises:
         InviteError: the line is damaged.
         NoMember: the directory is taken.
-        ExchangeError: the exchange did not answer, or refused; nothing is left behind unless
-            it may have taken the keys.
+        WalletError: the phrase is wrong, or the wallet that is there does not open.
+        ExchangeError: the exchange did not answer, or refused; nothing is left behind unless it may
+            have taken the keys.
     """
     # (1)
     invite = parse_invite(invite_line)
-    if (home / CONFIG_FILE).exists():
-        raise NoMember(f"{home} is a member's home already; choose another --home")
+    seed = Seed.from_phrase(phrase, invite.origin) if phrase else None
     settings = resolve(home, arguments)
     url = settings.url or invite.url
+    at_home = (home / CONFIG_FILE).exists()
+    if at_home and not _made_by(home, invite, settings):
+        raise NoMember(f"{home} is a member's home already; choose another --home")
     client = ExchangeClient(url, timeout=settings.timeout, proxy=settings.proxy)
     try:
         # (2)
         _recognise(client, invite)
-        with _new_home(home) as kept:
+        with _new_home(home) as new:
             # (3)
-            wallet = _wallet_for(home / WALLET, invite.origin, read_passphrase(settings))
-            kept.on_doubt = True
+            passphrase = read_passphrase(settings)
+            wallet = _wallet_for(home / WALLET, invite.origin, passphrase, seed)
             # (4)
-            joined = client.join(invite, wallet.seed().member_key(), terms)
-            for name, value in (("token", joined.token), ("member", joined.member)):
-                wallet.keep_secret(name, value.encode())
-            wallet.keep_secret("invite", canonical(invite))
+            joined = _ask(client, invite, wallet, terms, new)
             # (5)
             _replica_for(home / REPLICA, Trust.of(invite)).close()
             # (6)
-            _write_config(home, invite, url, joined.role)
-        phrase = wallet.seed().phrase()
+            if not at_home:
+                _write_config(home, invite, url, joined.role)
+        shown = "" if at_home else wallet.seed().phrase()
         wallet.close()
     finally:
         client.close()
@@ -107,8 +121,43 @@ def join(
         origin=invite.origin,
         url=url,
         sandbox=invite.sandbox,
-        phrase=phrase,
+        phrase=shown,
     )
+
+
+def restore(
+    home: Path,
+    backup: Path,
+    passphrase: bytes,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a home from a backup of its wallet; the same passphrase opens it from now on.
+
+    What was signed after the backup is found by the next sync. Reports wait for the next day, so
+    that no rate tag is used twice.
+
+    Args:
+        home: a directory that is no home yet.
+        backup: what `acx wallet backup` made.
+        passphrase: that it was made with.
+        arguments: settings from the command line.
+
+    Raises:
+        NoMember: the directory is taken.
+        WalletError: the backup does not open.
+    """
+    if (home / CONFIG_FILE).exists():
+        raise NoMember(f"{home} is a member's home already; choose another --home")
+    settings = resolve(home, arguments)
+    with _new_home(home):
+        wallet = Wallet.restore(home / WALLET, backup, passphrase)
+        invite = msgspec.json.decode(wallet.secret("invite"), type=Invite)
+        mark_restored(wallet)
+        _replica_for(home / REPLICA, Trust.of(invite)).close()
+        role = wallet.secret("role").decode()
+        _write_config(home, invite, settings.url or invite.url, role)
+        wallet.close()
 
 
 def read_passphrase(settings: Settings) -> bytes | None:
@@ -129,42 +178,62 @@ def read_passphrase(settings: Settings) -> bytes | None:
     return passphrase
 
 
-class _Keep:
-    """Whether what a failed join left has to stay, because the exchange may have taken the keys."""
+class _NewHome:
+    """Whether what a failed join left has to stay, because the exchange may know the keys."""
 
-    on_doubt = False
+    keep = False
 
 
 @contextmanager
-def _new_home(home: Path) -> Iterator[_Keep]:
-    """A directory that is gone again if joining fails, unless its keys may be in use."""
-    existed = home.exists()
-    wallet_existed = (home / WALLET).exists()
+def _new_home(home: Path) -> Iterator[_NewHome]:
+    """A directory that is as before if joining fails, unless its keys may be in use."""
+    existed, wallet_existed = home.exists(), (home / WALLET).exists()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.chmod(0o700)
-    keep = _Keep()
+    new = _NewHome()
     try:
-        yield keep
-    except Unreachable as error:
-        if error.sent and keep.on_doubt:
-            raise Unreachable(
-                f"{error}; the exchange may have taken the invite: run the same command again, the"
-                f" keys are kept in {home / WALLET}",
-                sent=True,
-            ) from None
-        _clear(home, existed, wallet_existed)
-        raise
+        yield new
     except BaseException:
-        _clear(home, existed, wallet_existed)
+        if not new.keep and not wallet_existed:
+            for part in (WALLET, REPLICA):
+                shutil.rmtree(home / part, ignore_errors=True)
+            if not existed:
+                home.rmdir()
         raise
 
 
-def _clear(home: Path, existed: bool, wallet_existed: bool) -> None:
-    if not wallet_existed:
-        for part in (WALLET, REPLICA):
-            shutil.rmtree(home / part, ignore_errors=True)
-        if not existed:
-            home.rmdir()
+def _ask(
+    client: ExchangeClient, invite: Invite, wallet: Wallet, terms: str, new: _NewHome
+) -> JoinAnswer:
+    """Let the exchange take the wallet's keys, and keep what it answers."""
+    new.keep = True
+    try:
+        joined = client.join(invite, wallet.seed().member_key(), terms)
+    except Refused:
+        new.keep = False
+        raise
+    except ExchangeError as error:
+        new.keep = not isinstance(error, Unreachable) or error.sent
+        if not new.keep:
+            raise
+        raise ExchangeError(
+            f"{error}; it may have taken the invite: run the same command again, the keys are kept"
+            f" in {wallet.directory}"
+        ) from None
+    with wallet.transaction():
+        for name in ("token", "member", "role"):
+            wallet.keep_secret(name, getattr(joined, name).encode())
+        wallet.keep_secret("invite", canonical(invite))
+    return joined
+
+
+def _made_by(home: Path, invite: Invite, settings: Settings) -> bool:
+    """Whether a home was made by this invite."""
+    wallet = Wallet.open(home / WALLET, read_passphrase(settings))
+    try:
+        return wallet.has_secret("invite") and wallet.secret("invite") == canonical(invite)
+    finally:
+        wallet.close()
 
 
 def _recognise(client: ExchangeClient, invite: Invite) -> None:
@@ -178,13 +247,18 @@ def _recognise(client: ExchangeClient, invite: Invite) -> None:
         ) from None
 
 
-def _wallet_for(directory: Path, origin: str, passphrase: bytes | None) -> Wallet:
-    try:
+def _wallet_for(
+    directory: Path, origin: str, passphrase: bytes | None, seed: Seed | None
+) -> Wallet:
+    """A new wallet, or the one an earlier attempt left."""
+    if (directory / DATABASE_FILE).exists():
         wallet = Wallet.open(directory, passphrase)
-    except WalletError:
-        return Wallet.create(directory, Seed.generate(origin), origin, passphrase)
-    if wallet.origin != origin:
-        raise WalletError(f"{directory} is a wallet for {wallet.origin}; choose another --home")
+        if wallet.origin != origin:
+            raise WalletError(f"{directory} is a wallet for {wallet.origin}; choose another --home")
+        return wallet
+    wallet = Wallet.create(directory, seed or Seed.generate(origin), origin, passphrase)
+    if seed is not None:
+        mark_restored(wallet)
     return wallet
 
 

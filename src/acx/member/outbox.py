@@ -16,7 +16,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -24,6 +23,7 @@ import msgspec
 from acx.member.authorise import Authorisation, Authoriser
 from acx.member.client import Acknowledgement
 from acx.member.errors import BadAnswer, ContributionError, ExchangeError, Refused
+from acx.member.recovery import day_of, restored_on
 from acx.member.replica import Replica
 from acx.member.trusted_log import TrustedLog
 from acx.member.wallet import Contribution, Message, Wallet
@@ -171,7 +171,12 @@ class Outbox:
     def _sign(self, message: Message, contribution: Contribution) -> Message:
         """Sign a message for this moment, and keep its bytes before they go anywhere."""
         contribution = self._up_to_date(message, contribution)
-        day = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d")
+        day = day_of(self._clock())
+        if message.type == "report" and restored_on(self._wallet) == day:
+            raise ContributionError(
+                "the wallet was restored today and does not know which of the day's rate tags are"
+                " used; reports wait for tomorrow"
+            )
         authorisation = self._authorise(message, contribution, day)
         event = sign_event(
             self._wallet.seed().contribution_key(contribution.counter),

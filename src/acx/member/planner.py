@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,9 @@ from acx.records.files.reports import ReportRow
 from acx.records.leak import Contributor, clean
 from acx.records.leaving import subject_of
 from acx.records.report import Report
+
+_NOBODY: Final = "\0"
+"""An account id that no file can hold: rows without an id were never spoken of."""
 
 
 class Planner:
@@ -68,14 +72,14 @@ class Planner:
                 drafts.append(_draft(row, "rejected", field=rejected.field, reason=str(rejected)))
                 continue
             draft = self._known(row, report)
-            if draft is None:
+            if draft is None and self._only_amend:
+                draft = _draft(row, "unchanged", reason="is new, and --amend opens nothing")
+            elif draft is None:
                 fresh.append((len(drafts), row, report))
                 draft = _draft(row, "report", leaves=canonical(report), digest=_digest(report))
             drafts.append(msgspec.structs.replace(draft, findings=findings))
-        if not self._always_new:
-            for (place, row, report), hit in zip(fresh, self._standing(fresh), strict=True):
-                if hit:
-                    drafts[place] = self._corroboration(row, report, hit)
+        if fresh and not self._always_new:
+            self._recognise(drafts, fresh)
         return drafts
 
     def amendment(self, identifier: str, row: ReportRow) -> Draft:
@@ -135,21 +139,14 @@ class Planner:
 
     def _known(self, row: ReportRow, report: Report) -> Draft | None:
         """What a row has to say if its account was spoken of before; None if it is new."""
-        before = (
-            [
-                contribution
-                for contribution in self._wallet.contributions(account=row.account.id)
-                if contribution.state != "failed" and contribution.kind != "outcome"
-            ]
-            if row.account.id
-            else []
-        )
-        if not before:
-            if self._only_amend:
-                return _draft(row, "unchanged", reason="was not reported before, and --amend is on")
+        said = [
+            contribution
+            for contribution in self._wallet.contributions(account=row.account.id or _NOBODY)
+            if contribution.state != "failed" and contribution.kind != "outcome"
+        ]
+        if not said:
             return None
-        latest = before[-1]
-        digest = _digest(report)
+        latest = said[-1]
         if latest.state == "withdrawn":
             if self._always_new:
                 return None
@@ -157,22 +154,25 @@ class Planner:
             return _draft(row, "withdrawn", report=latest.report, reason=reason)
         if latest.kind == "report":
             return self._reported_before(row, report, latest)
+        return self._corroborated_before(row, report, latest)
+
+    def _corroborated_before(
+        self, row: ReportRow, report: Report, latest: Contribution
+    ) -> Draft | None:
         view = self._replica.report(latest.report)
-        moved = view is not None and view.state in STANDING and view.version > latest.version
-        if latest.digest == digest and not moved:
+        if view is not None and view.state not in STANDING:
+            reason = f"the report that was corroborated is {view.state}"
+            return _draft(row, "unchanged", report=latest.report, reason=reason)
+        if view is not None and view.version > latest.version:
+            # Only a corroboration of its present version counts, and whether that is still the
+            # same actor is to be asked again.
+            return None
+        if latest.digest == _digest(report):
             return _draft(row, "unchanged", report=latest.report)
-        if view is None or view.state not in STANDING:
-            return _draft(row, "unchanged", report=latest.report, reason="the report is closed")
-        if not moved:
-            reason = "was corroborated; a corroboration cannot be changed, --new opens a report"
-            return (
-                None
-                if self._always_new
-                else _draft(row, "unchanged", report=latest.report, reason=reason)
-            )
-        # The report was amended since: only a corroboration of its present version counts, and
-        # whether it is still the same actor is to be asked again.
-        return None
+        if self._always_new:
+            return None
+        reason = "was corroborated; a corroboration cannot be changed, --new opens a report"
+        return _draft(row, "unchanged", report=latest.report, reason=reason)
 
     def _reported_before(self, row: ReportRow, report: Report, latest: Contribution) -> Draft:
         digest = _digest(report)
@@ -195,32 +195,55 @@ class Planner:
             contribution=latest.id,
         )
 
-    def _standing(self, fresh: Sequence[tuple[int, ReportRow, Report]]) -> list[str]:
-        """For each new row the standing report of somebody else that it hits at `exact`."""
-        if not fresh or not self._replica.size:
-            return [""] * len(fresh)
-        screener = Screener(
-            self._replica, level="exact", default_country=self._default_country, states=STANDING
-        )
-        if not len(screener):
-            return [""] * len(fresh)
-        accounts = accounts_frame(
-            msgspec.structs.replace(row.account, id=str(number))
-            for number, (_, row, _) in enumerate(fresh)
-        )
+    def _recognise(
+        self, drafts: list[Draft], fresh: Sequence[tuple[int, ReportRow, Report]]
+    ) -> None:
+        """Let new rows that hit a standing report at `exact` say so instead."""
         own = {
-            contribution.report
+            contribution.report: contribution
             for contribution in self._wallet.contributions()
             if contribution.kind == "report"
         }
-        found = [""] * len(fresh)
-        for number, report in (
-            screener.screen(accounts).select("account_id", "report_id").iter_rows()
-        ):
-            # Most probable first, so the first one that is not ours stays.
-            if not found[int(number)] and report not in own:
-                found[int(number)] = report
+        taken: set[str] = set()
+        for (place, row, report), hits in zip(fresh, self._hits(fresh), strict=True):
+            for hit in hits:
+                mine = own.get(hit)
+                if hit in taken:
+                    reason = "another row says the same of this report"
+                    drafts[place] = _draft(row, "unchanged", report=hit, reason=reason)
+                elif mine is None:
+                    drafts[place] = self._corroboration(row, report, hit)
+                elif not mine.account and mine.state == "open" and row.account.id:
+                    drafts[place] = self._recovered(row, report, mine)
+                else:
+                    # Another account of an actor we reported: others should know it too.
+                    continue
+                taken.add(hit)
+                break
+
+    def _hits(self, fresh: Sequence[tuple[int, ReportRow, Report]]) -> list[list[str]]:
+        """For each new row the standing reports that it hits at `exact`, most probable first."""
+        found: list[list[str]] = [[] for _ in fresh]
+        screener = Screener(
+            self._replica, level="exact", default_country=self._default_country, states=STANDING
+        )
+        if len(screener):
+            accounts = accounts_frame(
+                msgspec.structs.replace(row.account, id=str(number))
+                for number, (_, row, _) in enumerate(fresh)
+            )
+            hits = screener.screen(accounts).select("account_id", "report_id")
+            for number, report in hits.iter_rows():
+                found[int(number)].append(report)
         return found
+
+    def _recovered(self, row: ReportRow, report: Report, mine: Contribution) -> Draft:
+        """A report of ours whose account a restored wallet did not know: this row's."""
+        view = self._replica.report(mine.report)
+        digest = _digest(report)
+        if view is not None and view.report_json == canonical(report):
+            return _draft(row, "unchanged", report=mine.report, digest=digest, contribution=mine.id)
+        return self._reported_before(row, report, mine)
 
     def _corroboration(self, row: ReportRow, report: Report, hit: str) -> Draft:
         try:
