@@ -24,6 +24,7 @@ from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database
 from acx.log.checkpoint import Checkpoint, read_checkpoint
+from acx.log.errors import MissingFile
 from acx.log.merkle import verify_consistency
 from acx.log.tiles import DirectoryReader, consistency_path
 from acx.records.event import Event
@@ -287,6 +288,31 @@ def test_lost_files_are_written_again_from_the_rows(
         check_log(again, actor.invite.log_key)
         actor.report(again).post(again)
         check_log(again, actor.invite.log_key)
+
+
+def test_partial_files_of_older_checkpoints_are_cut_from_wider_ones(
+    exchange: Exchange, service: Service, join: Join, home: Path
+) -> None:
+    actor = join("A")
+    drafts = reports(actor, service, 4)
+    acknowledged = [draft.post(service) for draft in drafts]
+    sizes = [word.index + 1 for word in acknowledged]
+    kept = {
+        f"{kind}/000.p/{size}": (home / "public" / kind / "000.p" / str(size)).read_bytes()
+        for kind in ("tile/0", "tile/entries", "bundle")
+        for size in sizes
+    }
+    service.close()
+    shutil.rmtree(home / "public")
+    (home / "public").mkdir()
+    with exchange.lead() as again:
+        for path, content in kept.items():
+            found = again.log_file(path)
+            assert (found if isinstance(found, bytes) else found.read_bytes()) == content
+        assert [draft.post(again) for draft in drafts] == acknowledged
+        for path in ("tile/0/000.p/255", "tile/0/001", "bundle/000"):
+            with pytest.raises(MissingFile):
+                again.log_file(path)
 
 
 def test_nothing_in_the_database_says_who_posted_or_when_to_the_minute(

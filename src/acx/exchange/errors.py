@@ -121,5 +121,13 @@ class Erased(EventRefused):
     """The event was in the log and has been erased; it cannot be acknowledged again."""
 
 
+class BackupError(ExchangeError):
+    """A backup that cannot be made, or is none."""
+
+
+class RecoveryError(ExchangeError):
+    """A copy of the log from which the exchange cannot be brought up to date."""
+
+
 class GovernanceError(ExchangeError):
     """An operator's act that the rules do not allow."""

@@ -9,6 +9,7 @@ keys/operators/    a key per operator
 public/            checkpoint, tiles, bundles: what anyone may read
 high-water         the largest checkpoint ever signed; outside the database on purpose
 exchange.sqlite    unless the database is elsewhere
+restored           after `restore`, until `recover` has compared it with what was published
 ```
 """
 
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
-from acx.exchange.durable import make_directory, write_durably
+from acx.exchange.durable import make_directory, sync_directory, write_durably
 from acx.exchange.errors import HomeError
 
 CONFIG_FILE: Final = "config.toml"
@@ -69,6 +70,7 @@ class Home:
         self.public = path / "public"
         self.high_water = path / "high-water"
         self._keys = path / "keys"
+        self._restored = path / "restored"
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> Home:
@@ -89,7 +91,7 @@ class Home:
                 home._write_key(home._keys / f"{name}.key", Ed25519PrivateKey.generate())
             matching = base64.b64encode(secrets.token_bytes(32)) + b"\n"
             write_durably(path / "matching.key", matching, mode=0o600)
-            write_durably(path / CONFIG_FILE, _config_text(settings).encode(), mode=0o600)
+            home.write_settings(settings)
         except OSError as error:
             raise HomeError(f"{path} cannot be written: {error.strerror}") from error
         return home
@@ -115,6 +117,27 @@ class Home:
             return msgspec.convert(tree, Settings)
         except msgspec.ValidationError as error:
             raise HomeError(f"{file}: {error}") from None
+
+    def write_settings(self, settings: Settings) -> None:
+        """Write `config.toml`."""
+        write_durably(self.path / CONFIG_FILE, _config_text(settings).encode(), mode=0o600)
+
+    @property
+    def restored(self) -> str:
+        """What a restored backup held, while nobody has compared it with what was published."""
+        try:
+            return self._restored.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    def mark_restored(self, size: int) -> None:
+        """Note down that the rows came from a backup."""
+        write_durably(self._restored, f"{size} entries\n".encode(), mode=0o600)
+
+    def unmark_restored(self) -> None:
+        """The rows are known to be those of what was published."""
+        self._restored.unlink(missing_ok=True)
+        sync_directory(self.path)
 
     def log_key(self) -> Ed25519PrivateKey:
         """The key that signs checkpoints."""

@@ -29,6 +29,8 @@ from acx.exchange.admission.members import (
     list_members,
     set_status,
 )
+from acx.exchange.backup.backup import Manifest, make_backup, restore_backup
+from acx.exchange.backup.recovery import LogCopy, Recovered, recover_rows
 from acx.exchange.clock import Clock, hour_text, utc_now
 from acx.exchange.errors import GovernanceError, HomeError, LeadError, Unavailable
 from acx.exchange.governance import erasure
@@ -41,11 +43,12 @@ from acx.exchange.governance.operators import (
     signing_key,
 )
 from acx.exchange.home import Home, Settings
+from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, discharge, outcome, plan
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
-from acx.exchange.storage.ledger import condemned_left
+from acx.exchange.storage.ledger import condemned_left, load_head
 from acx.exchange.storage.schema import period_secrets
 from acx.log.note import Signer
 from acx.records.event import Act, IssuerKey, Terms, public_key_text, short_id
@@ -126,6 +129,60 @@ class Exchange(AbstractContextManager["Exchange"]):
         database = Database(database_url(settings.database, path))
         database.check_version()
         return cls(home, settings, database, clock=clock)
+
+    def backup(self, target: Path) -> Manifest:
+        """Write a backup, whether the server runs or not.
+
+        Args:
+            target: a directory that is not there yet.
+
+        Raises:
+            BackupError: it is there, or cannot be written.
+        """
+        return make_backup(self.home, self.settings, self._database, target, clock=self._clock)
+
+    @staticmethod
+    def restore(source: Path, path: Path, *, database: str | None = None) -> Manifest:
+        """Put a backup in place; `recover` has to follow before anything is signed.
+
+        Args:
+            source: the backup.
+            path: the new home, empty or not there.
+            database: another one than the backup's settings name, if given.
+
+        Raises:
+            BackupError: it is no backup, damaged, or of another version.
+            HomeError, StorageError, Unavailable: home or database are in use, or do not answer.
+        """
+        return restore_backup(source, path, database=database)
+
+    def recover(self, copy: LogCopy | None) -> Recovered:
+        """Bring rows that are behind what was published up to date, and sign again.
+
+        Args:
+            copy: of the log, a member's replica for one. None asserts that nothing was published
+                after what the rows hold: if that is wrong, the log forks, and every member sees it.
+
+        Raises:
+            RecoveryError: the copy is not enough, damaged, or of another history.
+            LogError: the copy is another log's.
+            LeadError: the server runs; it has to be stopped.
+        """
+        origin = self.settings.origin
+        lead = Lead(self._database, self.home.path)
+        try:
+            if copy is None:
+                with self._database.read() as connection:
+                    size = load_head(connection).size
+                recovered = Recovered(size, size, 0)
+            else:
+                recovered = recover_rows(self.home, self._database, origin, lead.fence, copy)
+            self.home.unmark_restored()
+        finally:
+            lead.release()
+        with self._leading() as settle:
+            settle()
+        return recovered
 
     @staticmethod
     def migrate_home(path: Path) -> None:

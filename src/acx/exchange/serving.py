@@ -207,6 +207,18 @@ class Service(AbstractContextManager["Service"]):
         """Hand a checked event to the sequencer."""
         return self.sequencer.submit(event)
 
+    def log_file(self, path: str) -> Path | bytes:
+        """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.
+
+        Args:
+            path: as `acx.log.tiles.parse_path` accepts it.
+
+        Raises:
+            MissingFile: there is no such file.
+        """
+        file = self.public / path
+        return file if file.is_file() else self.sequencer.publisher.reader.read(path)
+
     def entries(self, after: int, limit: int, checkpoint: Checkpoint | None = None) -> EntriesPage:
         """Entries after a place, and a checkpoint that covers them.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy import Connection
 
@@ -24,6 +24,7 @@ from acx.exchange.errors import (
     WrongSequence,
     WrongVersion,
 )
+from acx.exchange.home import Home
 from acx.exchange.storage.ledger import (
     LogRow,
     known_events,
@@ -33,7 +34,13 @@ from acx.exchange.storage.ledger import (
     read_report,
     spenders,
 )
-from acx.records.event import MAX_FOLLOW_UPS, OPERATOR_TYPES, Event, outcome_context
+from acx.records.event import (
+    MAX_FOLLOW_UPS,
+    OPERATOR_TYPES,
+    Event,
+    outcome_context,
+    public_key_text,
+)
 from acx.records.state import Entry, Reports
 
 MAX_LOADED: Final = 20_000
@@ -77,6 +84,11 @@ class Rules:
         # Reports whose history is in memory, and those of them that are followed to the last.
         self._touched: set[str] = set()
         self._loaded: set[str] = set()
+
+    @classmethod
+    def of_service(cls, home: Home) -> Self:
+        """Those of the log that this home's service key founded."""
+        return cls(public_key_text(home.service_key()))
 
     def load(self, connection: Connection) -> None:
         """Begin from what is in the log, forgetting everything else."""

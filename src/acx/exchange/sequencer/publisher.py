@@ -19,7 +19,7 @@ from acx.exchange.home import Home
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import Head, LogRow, save_checkpoint
 from acx.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from acx.log.entry import pack_bundle, pack_entries
+from acx.log.entry import SEALED_SIZES, pack_bundle, pack_entries, parse_bundle
 from acx.log.errors import LogError, MissingFile
 from acx.log.merkle import EMPTY_ROOT, hash_leaf
 from acx.log.note import Signer
@@ -38,12 +38,15 @@ from acx.log.tiles import (
 
 CACHED_FILES: Final = 2_048
 """Files kept in memory; a tile has 8 KiB, so some 16 MiB."""
+_LOST: Final = bytes(SEALED_SIZES[0])
+"""Stands for the ciphertext of an event that was gone already when its row was recovered."""
 
 
 class CachedReader:
     """The log's files, those used of late from memory."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._disk = DirectoryReader(root)
         self._cache: OrderedDict[str, bytes] = OrderedDict()
 
@@ -55,9 +58,29 @@ class CachedReader:
         """
         data = self._cache.get(path)
         if data is None:
-            data = self._disk.read(path)
+            try:
+                data = self._disk.read(path)
+            except MissingFile:
+                data = self._narrowed(path)
             self.keep(path, data)
         return data
+
+    def _narrowed(self, path: str) -> bytes:
+        """A partial file cut from a wider one.
+
+        Files that are written again from the rows are those of the newest checkpoint alone, and
+        somebody may hold an older one.
+        """
+        tile = parse_path(path)
+        folder = self._root.joinpath(path).parent
+        wider = (int(file.name) for file in folder.glob("[0-9]*") if file.name.isdecimal())
+        widths = sorted(width for width in wider if width > tile.width)
+        if tile.width == WIDTH or not widths:
+            raise MissingFile(f"{path} is missing from {self._root}")
+        data = self._disk.read(str(Path(path).with_name(str(widths[0]))))
+        if tile.kind is Kind.BUNDLE:
+            return pack_bundle(parse_bundle(data, widths[0])[: tile.width])
+        return data[: len(data) // widths[0] * tile.width]
 
     def keep(self, path: str, data: bytes) -> None:
         """Remember a file that was just written or read."""
@@ -110,6 +133,26 @@ class Publisher:
         """The log's public key, as a line to hand out."""
         return self._signer.verifier.vkey
 
+    @property
+    def largest_signed(self) -> int:
+        """Size of the largest checkpoint that is known to have been signed."""
+        return max(self.published.size, self._signed.size)
+
+    def open_copy(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        """The checkpoint of a copy of the log, if this log signed it.
+
+        Raises:
+            LogError: there is none, or another log's.
+        """
+        if checkpoint is None:
+            raise MissingFile("the copy has no checkpoint: sync it first")
+        return self._open(checkpoint.note)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Note down that a checkpoint was signed, though the database may not know."""
+        write_durably(self._high_water, checkpoint.note.encode(), mode=0o600)
+        self._signed = checkpoint
+
     def check(self, head: Head) -> None:
         """Refuse to go on from rows that are behind what was ever signed.
 
@@ -159,7 +202,7 @@ class Publisher:
             start = index * WIDTH + known - first
             rows = batch.rows[start : start + width - known]
             entries = pack_entries([row.entry for row in rows])
-            bundle = pack_bundle([row.ciphertext for row in rows])
+            bundle = pack_bundle([row.ciphertext or _LOST for row in rows])
             for kind, data in ((Kind.ENTRIES, entries), (Kind.BUNDLE, bundle)):
                 before = self.reader.read(Tile(kind, 0, index, known).path) if known else b""
                 files[Tile(kind, 0, index, width).path] = before + data
@@ -178,8 +221,7 @@ class Publisher:
         checkpoint = Checkpoint(self._signer.name, head.size, head.root)
         # Ed25519 gives the same signature again, so a repeated step 3 keeps the same checkpoint.
         signed = replace(checkpoint, note=sign_checkpoint(checkpoint, self._signer))
-        write_durably(self._high_water, signed.note.encode(), mode=0o600)
-        self._signed = signed
+        self.keep(signed)
         with self._database.write() as connection:
             save_checkpoint(connection, signed.size, signed.root, signed.note)
         return signed

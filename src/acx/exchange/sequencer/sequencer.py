@@ -30,7 +30,7 @@ from sqlalchemy import Connection
 
 from acx.errors import AcxError
 from acx.exchange.clock import Clock, hour_text
-from acx.exchange.errors import EventRefused, LeadError, Unavailable
+from acx.exchange.errors import EventRefused, LeadError, LogBehind, Unavailable
 from acx.exchange.home import Home
 from acx.exchange.intake.rules import Known, Rules, Taken, Verdict
 from acx.exchange.sequencer.lead import Lead
@@ -143,6 +143,13 @@ class Sequencer:
         self._service_key: Ed25519PrivateKey = home.service_key()
         self._service = public_key_text(self._service_key)
         self._lead = Lead(database, home.path)
+        if restored := home.restored:
+            self._lead.release()
+            raise LogBehind(
+                f"these rows ({restored}) came from a backup, and more may have been published "
+                "since: nothing is signed, because the log could fork. Compare with a copy first: "
+                "`acx exchange recover --from REPLICA|URL`"
+            )
         # None wakes the thread without posting anything.
         self._posts: queue.Queue[_Post | None] = queue.Queue(MAX_WAITING)
         self._stopping = threading.Event()
@@ -151,7 +158,7 @@ class Sequencer:
         self._failure = ""
         try:
             self.publisher = Publisher(home, database, origin)
-            self.rules = Rules(self._service)
+            self.rules = Rules.of_service(home)
             self._catch_up()
         except BaseException:
             self._lead.release()

@@ -125,11 +125,8 @@ class Database:
         Raises:
             StorageError: it does.
         """
-        with self.read() as connection:
-            if MigrationContext.configure(connection).get_current_revision() is not None:
-                raise StorageError(
-                    "the database holds an exchange already: give each its own database"
-                )
+        if self.version():
+            raise StorageError("the database holds an exchange already: give each its own")
 
     def check_version(self) -> None:
         """Refuse a database of another version.
@@ -138,12 +135,11 @@ class Database:
             StorageError: older (migrate), newer (upgrade acx), or no exchange's.
         """
         scripts = ScriptDirectory.from_config(_alembic_config())
-        with self.read() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+        found = self.version()
         wanted = scripts.get_current_head()
         if found == wanted:
             return
-        if found is None:
+        if not found:
             raise StorageError(
                 "the database holds no exchange: run `acx exchange init`, or correct the database "
                 "in config.toml"
@@ -158,10 +154,10 @@ class Database:
             f"the database is of version {found}, which this acx does not know: upgrade acx"
         )
 
-    def copy_to(self, path: Path) -> None:
-        """Write one consistent copy of an SQLite database, while others use it."""
-        with self._bare() as connection:
-            connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
+    def version(self) -> str:
+        """Version of the tables; empty if there are none."""
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision() or ""
 
     @contextmanager
     def _bare(self) -> Iterator[Connection]:

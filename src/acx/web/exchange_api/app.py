@@ -24,7 +24,7 @@ from acx.exchange.feed.pages import MAX_ENTRIES
 from acx.exchange.intake.intake import MAX_POST_BYTES, Acknowledgement
 from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, TagsRequest, encode_page
 from acx.log.checkpoint import Checkpoint
-from acx.log.errors import LogError
+from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
 from acx.records.http_signature import verify_request
 from acx.web.exchange_api.limits import (
@@ -179,13 +179,16 @@ class _Api:
     async def log_file(self, request: Request) -> Response:
         """A tile, entries or a bundle."""
         try:
-            tile = parse_path(request.path_params["path"])
+            path = parse_path(request.path_params["path"]).path
         except LogError:
             raise NotFound("there is nothing at this address: see /openapi.json") from None
-        file = self._service.public / tile.path
-        if not await self._run(file.is_file):
-            raise NotFound("the log has no such file, or a full one has taken its place")
-        return FileResponse(file, headers=_IMMUTABLE, media_type="application/octet-stream")
+        try:
+            found = await self._run(self._service.log_file, path)
+        except MissingFile:
+            raise NotFound("the log has no such file, or a full one has its place") from None
+        if isinstance(found, bytes):
+            return Response(found, headers=_IMMUTABLE, media_type="application/octet-stream")
+        return FileResponse(found, headers=_IMMUTABLE, media_type="application/octet-stream")
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""
