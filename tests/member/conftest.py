@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.member.lying_exchange import LyingExchange, serving
+from tests.member.processes import FAST
 from tests.member.real_exchange import RealExchange, running
 
 from acx.member.home import Member
 from acx.records.invite import format_invite
-
-FAST = {"timeout": 5.0, "spacing": 0.0, "follow_up_spacing": 0.0, "threads": 1}
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.member.conftest import FAST
 from tests.member.lying_exchange import ORIGIN, LyingExchange, Problem
+from tests.member.processes import FAST
 
 from acx.log.note import Signer
 from acx.member.errors import (

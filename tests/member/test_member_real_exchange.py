@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.member.conftest import FAST
+from tests.member.processes import FAST
 from tests.member.real_exchange import RealExchange
 
 from acx.log.tiles import DirectoryReader

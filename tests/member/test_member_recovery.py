@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.member.conftest import FAST
 from tests.member.lying_exchange import LyingExchange
+from tests.member.processes import FAST
 from tests.member.test_member_report import posted, report, row
 
 from acx.member.errors import NoMember, WalletError

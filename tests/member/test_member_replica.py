@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.member.lying_exchange import LyingExchange, Problem, serving
+from tests.member.lying_exchange import LyingExchange, Problem
+from tests.member.processes import sync_for_ever
 
 from acx.log.errors import Forked, InconsistentLog, LogError, RootMismatch, Shrunk
 from acx.log.note import Signer
@@ -22,17 +22,6 @@ from acx.member.replica import Replica
 from acx.member.sync import Synced, sync
 from acx.records.event import Corroboration, Dispute, Erasure, sign_event
 from acx.records.state import Entry, Reports
-
-
-@pytest.fixture
-def exchange() -> LyingExchange:
-    return LyingExchange()
-
-
-@pytest.fixture
-def url(exchange: LyingExchange) -> Iterator[str]:
-    with serving(exchange) as url:
-        yield url
 
 
 @pytest.fixture
@@ -456,11 +445,6 @@ def test_a_damaged_replica_is_one_line(replica: Replica) -> None:
         Replica.open(replica.directory)
 
 
-def _sync_for_ever(directory: Path, url: str) -> None:
-    while True:
-        fetch(Replica.open(directory), url)
-
-
 def test_survives_being_killed(exchange: LyingExchange, url: str, replica: Replica) -> None:
     replica.close()
     # Pages of one entry, so that a kill falls between them, within them and into a commit.
@@ -469,7 +453,7 @@ def test_survives_being_killed(exchange: LyingExchange, url: str, replica: Repli
     for attempt in range(5):
         for number in range(10):
             exchange.report(f"seller {attempt} {number}")
-        process = context.Process(target=_sync_for_ever, args=(replica.directory, url))
+        process = context.Process(target=sync_for_ever, args=(replica.directory, url))
         process.start()
         seen = len(exchange.requests)
         while len(exchange.requests) < seen + 4 + 2 * attempt:

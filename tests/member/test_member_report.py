@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.member.conftest import FAST
 from tests.member.lying_exchange import LyingExchange, Problem
+from tests.member.processes import FAST, send_for_ever
 
 from acx.member.contribute import Draft
 from acx.member.errors import BadReceipt, ContributionError, Unreachable
@@ -378,19 +377,13 @@ def test_two_senders_do_not_send_at_once(
     assert len(sent.acknowledged) == 1
 
 
-def _send_for_ever(home: Path) -> None:
-    member = Member.open(home, FAST)
-    while True:
-        member.send(at_once=True)
-
-
 def test_nothing_is_lost_or_said_twice_when_killed(exchange: LyingExchange, member: Member) -> None:
     exchange.answers["/v1/credentials"] = lambda _: Problem(503, "busy", "Busy", "try later")
     report(member, *[row(number) for number in range(12)])
     del exchange.answers["/v1/credentials"]
     context = multiprocessing.get_context("spawn")
     for attempt in range(4):
-        process = context.Process(target=_send_for_ever, args=(member.home,))
+        process = context.Process(target=send_for_ever, args=(member.home,))
         process.start()
         seen = len(exchange.requests)
         # A message is two requests, so that kills fall before, between and after them.
