@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -37,32 +35,27 @@ COLUMNS: Final = (
 )
 """Columns of HITS, in their order; `change` follows with `--since-last`, carried columns last."""
 
-_SUBJECTS: Final[dict[str, pl.DataType]] = {
-    "id": pl.String(),
-    **{
-        name: pl.List(pl.String()) if name in LIST_FIELDS else pl.String()
-        for name in SUBJECT_FIELDS
-    },
-}
-_STANDING: Final[dict[str, pl.DataType]] = {
-    "report_id": pl.String(),
-    "report_state": pl.String(),
-    "contributors": pl.Int64(),
-    "conduct": pl.String(),
-    "confirmed_by": pl.List(pl.String()),
-    "confirmed_on": pl.String(),
-}
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A report's standing, as a hit shows it beside the match."""
-
-    report_id: str
-    report_state: State
-    contributors: int
-    conduct: str
-    confirmed_by: tuple[str, ...]
-    confirmed_on: str
+_TEXTS: Final = pl.List(pl.String)
+_ROW: Final = (pl.String, pl.String, pl.Int64, pl.String)
+_REPORT: Final = pl.Struct(
+    {
+        "account": pl.Struct(
+            {name: _TEXTS if name in LIST_FIELDS else pl.String() for name in SUBJECT_FIELDS}
+        ),
+        "conduct": pl.String,
+        "confirmed_by": _TEXTS,
+        "confirmed_on": pl.String,
+    }
+)
+"""What screening takes of a report's JSON; the rest is passed over."""
+_STANDING: Final = (
+    "report_id",
+    "report_state",
+    "contributors",
+    "conduct",
+    "confirmed_by",
+    "confirmed_on",
+)
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,26 +229,21 @@ def accounts_frame(accounts: Iterable[Account]) -> pl.DataFrame:
 
 def _tables(views: Iterable[ReportView]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Subjects as the matcher takes them, and the standing of their reports."""
-    subjects: dict[str, list[object]] = {name: [] for name in _SUBJECTS}
-    standings: dict[str, list[object]] = {name: [] for name in _STANDING}
-    for view in views:
-        report = view.report
-        if report is None:
-            continue
-        subjects["id"].append(view.id)
-        for name in SUBJECT_FIELDS:
-            value = getattr(report.account, name)
-            subjects[name].append(list(value) if isinstance(value, tuple) else value)
-        standings["report_id"].append(view.id)
-        standings["report_state"].append(view.state)
-        standings["contributors"].append(view.contributors)
-        standings["conduct"].append(report.conduct)
-        standings["confirmed_by"].append(list(report.confirmed_by))
-        standings["confirmed_on"].append(report.confirmed_on)
-    return pl.DataFrame(subjects, schema=_SUBJECTS), pl.DataFrame(standings, schema=_STANDING)
-
-
-def sellers_key(sellers: Path | str) -> str:
-    """Names a seller base for `--since-last`: the place it is read from."""
-    place = str(Path(sellers).absolute()) if str(sellers) != "-" else "-"
-    return hashlib.sha256(place.encode()).hexdigest()[:32]
+    rows = [
+        (view.id, view.state, view.contributors, view.report_json.decode())
+        for view in views
+        if view.report_json
+    ]
+    names = ("report_id", "report_state", "contributors", "json")
+    # Parsed as a column: at a million reports, one by one takes minutes.
+    frame = (
+        pl.DataFrame(rows, schema=dict(zip(names, _ROW, strict=True)), orient="row")
+        .with_columns(pl.col("json").str.json_decode(_REPORT))
+        .unnest("json")
+    )
+    subjects = (
+        frame.select(pl.col("report_id").alias("id"), "account")
+        .unnest("account")
+        .with_columns(pl.col(pl.String).fill_null(""), pl.col(_TEXTS).fill_null([]))
+    )
+    return subjects, frame.select(_STANDING)
