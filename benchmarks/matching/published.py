@@ -21,7 +21,10 @@ FEBRL: Final = (1, 2, 3, 4)
 
 
 def febrl(number: int) -> Labelled:
-    """One of febrl's four sets as originals (subjects) against duplicates (sellers)."""
+    """One of febrl's four sets as originals (subjects) against duplicates (sellers).
+
+    Names, birth dates and addresses; the social security number is left out, which would tell all.
+    """
     folder = BUILD / f"febrl{number}"
     if not (folder / "actors.parquet").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +51,6 @@ def _write_febrl(raw: pl.DataFrame, folder: Path) -> None:
         birth_date=pl.when(born.str.to_date(strict=False).is_not_null())
         .then(born)
         .otherwise(pl.lit("")),
-        id_document=pl.concat_list("soc_sec_id").list.filter(pl.element() != ""),
     )
     whole = pl.concat([pl.DataFrame(schema=SCHEMA), accounts], how="diagonal").with_columns(
         pl.col(name).fill_null([]) for name, kind in SCHEMA.items() if kind == pl.List(pl.String)
@@ -61,6 +63,8 @@ def _write_febrl(raw: pl.DataFrame, folder: Path) -> None:
     copies.select(account_id="id", subject_id=actor + "-org").with_columns(
         changes=pl.lit([], pl.List(pl.String)), kept=pl.lit([], pl.List(pl.String))
     ).write_parquet(folder / "truth.parquet")
+    none = {"account_id": pl.String, "resembles": pl.String, "kind": pl.String}
+    pl.DataFrame(schema=none).write_parquet(folder / "look_alikes.parquet")
     whole.filter(original).select(subject_id="id", actor=actor).write_parquet(
         folder / "actors.parquet"
     )

@@ -39,8 +39,10 @@ def run(subjects_path: str, sellers_path: str, hits_path: str) -> None:
     """Match two files."""
     logging.getLogger("splink").setLevel(logging.ERROR)
     database = DuckDBAPI()
-    left = database.register(table(sellers_path), dataset_display_name="sellers")
-    right = database.register(table(subjects_path), dataset_display_name="subjects")
+    sellers, subjects = table(sellers_path), table(subjects_path)
+    known = [field for field in LISTS if subjects[field].null_count < len(subjects)]
+    left = database.register(sellers, dataset_display_name="sellers")
+    right = database.register(subjects, dataset_display_name="subjects")
 
     def exploded(column: str) -> object:
         return block_on(column, arrays_to_explode=[column])
@@ -54,20 +56,21 @@ def run(subjects_path: str, sellers_path: str, hits_path: str) -> None:
                 cl.JaroWinklerAtThresholds("name", [0.95, 0.88]).configure(
                     term_frequency_adjustments=True
                 ),
-                *[cl.ArrayIntersectAtSizes(field, [1]) for field in LISTS],
+                *[cl.ArrayIntersectAtSizes(field, [1]) for field in known],
                 cl.DateOfBirthComparison("dob", input_is_string=True),
                 cl.ExactMatch("country"),
                 cl.JaroWinklerAtThresholds("address", [0.95, 0.85]),
             ],
             blocking_rules_to_generate_predictions=[
-                *[exploded(field) for field in LISTS],
+                *[exploded(field) for field in known],
                 block_on("dob"),
                 block_on("head", "country"),
             ],
         ),
     )
+    sure = [exploded(field) for field in ("email", "bank_account") if field in known]
     linker.training.estimate_probability_two_random_records_match(
-        [exploded("email"), exploded("bank_account")], recall=0.5
+        sure or [block_on("name", "dob")], recall=0.5
     )
     linker.training.estimate_u_using_random_sampling(max_pairs=5e6, seed=1)
     linker.training.estimate_parameters_using_expectation_maximisation(block_on("head", "country"))
