@@ -52,16 +52,19 @@ class Member:
     url: str
 
     def ask(self, path: str, value: object) -> bytes:
+        """The answer to a signed request."""
         body = msgspec.json.encode(value)
         request = Request(self.url + path, body, headers=self.signed(path, body))  # noqa: S310
         with urlopen(request) as response:  # noqa: S310 -- our own server
             return bytes(response.read())
 
     def signed(self, path: str, body: bytes) -> dict[str, str]:
+        """The headers that sign a request."""
         return sign_request(self.key, method="POST", path=path, body=body, created=int(time.time()))
 
-    def join(self) -> None:
-        self.ask(
+    def join(self) -> str:
+        """Become a member; gives the token."""
+        answer = self.ask(
             "/v1/join",
             {
                 "invite_id": self.invite.invite_id,
@@ -70,6 +73,7 @@ class Member:
                 "terms": "1",
             },
         )
+        return str(msgspec.json.decode(answer)["token"])
 
     def posts(self, count: int) -> list[bytes]:
         """Requests to post so many reports, to the byte."""

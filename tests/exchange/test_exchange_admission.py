@@ -16,6 +16,7 @@ from acx.exchange.errors import (
     InviteRefused,
     InviteUsed,
     MalformedRequest,
+    OtherTerms,
     Unauthenticated,
 )
 from acx.exchange.service import Exchange
@@ -87,6 +88,15 @@ def test_a_damaged_invite_admits_nobody_and_does_not_say_why(
     with pytest.raises(InviteRefused, match="not known here"):
         service.join(request, actor.public)
     actor.join(service)
+
+
+@pytest.mark.parametrize("terms", ["", "0", "2"])
+def test_who_joins_accepts_the_terms_in_force(
+    exchange: Exchange, service: Service, clock: SetClock, terms: str
+) -> None:
+    actor = Actor.invited(exchange, clock, "A", "contributor")
+    with pytest.raises(OtherTerms, match="version '1'"):
+        service.join(msgspec.structs.replace(actor.join_request, terms=terms), actor.public)
 
 
 def test_nobody_joins_with_anothers_key(

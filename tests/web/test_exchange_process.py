@@ -16,6 +16,8 @@ import pytest
 from tests.exchange.acting import Actor, Draft, SetClock, check_log, verify_acknowledgement
 from tests.web.serving import Process
 
+from acx.exchange.backup.http_copy import HttpCopy
+from acx.exchange.errors import RecoveryError
 from acx.exchange.intake.intake import Acknowledgement
 from acx.exchange.service import Exchange
 
@@ -125,5 +127,30 @@ def test_commands_are_done_by_the_server_while_it_runs(home: Path, actor: Actor)
         first, *rest = page.json()["entries"]
         assert set(first) == {"index", "entry"}
         assert [entry["event"]["type"] for entry in rest] == ["erasure", "act"]
+    finally:
+        process.stop()
+
+
+def test_a_restored_exchange_is_brought_up_to_date_from_another_server_of_the_log(
+    home: Path, actor: Actor
+) -> None:
+    posted = drafts(home, actor, 3)
+    with Exchange.open(home) as exchange:
+        exchange.backup(home.parent / "backup")
+    process = Process(home)
+    process.start()
+    try:
+        for draft in posted:
+            httpx.post(process.url + "/v1/events", content=draft.body, headers=draft.headers())
+        Exchange.restore(home.parent / "backup", home.parent / "restored")
+        with Exchange.open(home.parent / "restored") as restored:
+            recovered = restored.recover(HttpCopy(process.url, actor.token))
+            assert recovered.size - recovered.before == len(posted)
+            with restored.lead() as service:
+                for draft in posted:
+                    verify_acknowledgement(draft.post(service), draft)
+                check_log(service, actor.invite.log_key)
+        with pytest.raises(RecoveryError, match="does not give the log"):
+            list(HttpCopy(process.url, "nobody's token").entries())
     finally:
         process.stop()

@@ -69,6 +69,10 @@ class InviteUsed(Refused):
     """Somebody has joined with this invite already."""
 
 
+class OtherTerms(Refused):
+    """Other terms of membership are in force than those that were accepted."""
+
+
 class MalformedRequest(Refused):
     """The request is not what the protocol describes."""
 

@@ -153,7 +153,9 @@ class Service(AbstractContextManager["Service"]):
         if signed_by != request.member_key:
             raise MalformedRequest("the request is signed by another key than its member_key")
         with self._database.write() as connection:
-            joined, decision = join(connection, request, now=self._clock())
+            joined, decision = join(
+                connection, request, now=self._clock(), terms=self.settings.terms
+            )
         if decision is not None:
             self._await(decision)
         return joined

@@ -21,6 +21,7 @@ from acx.exchange.errors import (
     InviteExpired,
     InviteRefused,
     InviteUsed,
+    OtherTerms,
 )
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.storage.schema import invites, members
@@ -108,7 +109,7 @@ def create_invite(
 
 
 def join(
-    connection: Connection, request: JoinRequest, *, now: datetime
+    connection: Connection, request: JoinRequest, *, now: datetime, terms: str
 ) -> tuple[Joined, int | None]:
     """Make the holder of an invite a member.
 
@@ -118,6 +119,7 @@ def join(
         connection: a transaction that writes.
         request: its signature by `request.member_key` is already verified.
         now: the exchange's time.
+        terms: version of the terms in force.
 
     Returns:
         What the member gets, and the decision in the outbox that puts it on record, if it is new.
@@ -126,6 +128,7 @@ def join(
         InviteRefused: unknown invite, wrong secret, or a key that is a member's already.
         InviteUsed: by another key.
         InviteExpired: too old.
+        OtherTerms: others were accepted than those in force.
     """
     invite = connection.execute(
         select(invites).where(invites.c.id == request.invite_id).with_for_update()
@@ -139,6 +142,11 @@ def join(
         return _join_again(connection, invite.used_by, request, token), None
     if invite.expires < hour_text(now):
         raise InviteExpired(f"the invite was good until {invite.expires}: ask for a new one")
+    if request.terms != terms:
+        raise OtherTerms(
+            f"version {terms!r} of the terms of membership is in force, and {request.terms!r} was "
+            "accepted: read the new ones, then join with that version"
+        )
     taken = connection.execute(
         select(members.c.id).where(
             (members.c.member_key == request.member_key) | (members.c.name == invite.name)

@@ -54,6 +54,7 @@ PROBLEMS: Final[dict[type[AcxError], ProblemType]] = {
     errors.InviteRefused: ProblemType("invite-refused", 403, "The invite admits nobody here"),
     errors.InviteExpired: ProblemType("invite-expired", 410, "The invite is too old"),
     errors.InviteUsed: ProblemType("invite-used", 409, "The invite is used up"),
+    errors.OtherTerms: ProblemType("other-terms", 409, "Other terms are in force"),
     errors.MalformedRequest: ProblemType("malformed-request", 400, "Not a request of the protocol"),
     errors.TooLarge: ProblemType("too-large", 413, "The request is too large"),
     errors.EventRefused: ProblemType("event-refused", 422, "The log does not take the event"),
