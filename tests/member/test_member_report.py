@@ -469,6 +469,24 @@ def test_others_reports_are_corroborated_and_outcomes_told(
         member.corroborate([confirmation])
 
 
+def test_a_decision_stays_here_unless_it_is_told(exchange: LyingExchange, member: Member) -> None:
+    theirs = exchange.report("somebody", tag="theirs")
+    member.sync()
+    assert member.decide("seller-9", theirs, "blocked", by="ann", note="same bank") is None
+    assert posted(exchange) == []
+    told = member.decide("seller-9", theirs, "removed", tell=True, at_once=True)
+    assert told is not None
+    (event,) = posted(exchange)
+    assert (event.type, event.body_json) == ("outcome", b'{"outcome":"removed"}')
+    assert [(d.action, d.by) for d in member.decisions("seller-9")] == [
+        ("blocked", "ann"),
+        ("removed", ""),
+    ]
+    assert member.decisions("another") == []
+    with pytest.raises(ContributionError, match="no report"):
+        member.decide("seller-9", "a" * 26, "kept")
+
+
 def test_a_closed_report_takes_no_follow_up(exchange: LyingExchange, member: Member) -> None:
     theirs = exchange.report("somebody", tag="theirs")
     dispute = exchange.act("dispute", Dispute(code="mistaken_identity"), report=theirs)

@@ -41,7 +41,7 @@ from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
 from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
-from acx.member.wallet import Contribution, Message, Wallet
+from acx.member.wallet import Contribution, Decision, Message, Wallet
 from acx.records.event import Answer, Outcome, Withdrawal
 from acx.records.report import Standard
 from acx.records.state import ReportView
@@ -490,6 +490,41 @@ class Member:
             for report, said in outcomes:
                 outcome(wallet, report, Outcome(outcome=said))
             return outbox.send(at_once=at_once)
+
+    def decide(
+        self,
+        account: str,
+        report: str,
+        action: Literal["blocked", "removed", "no_match", "kept"],
+        *,
+        by: str = "",
+        note: str = "",
+        tell: bool = False,
+        at_once: bool = False,
+    ) -> Sent | None:
+        """Record what a person decided about a hit; it stays here unless `tell` says otherwise.
+
+        Args:
+            account: the store's own id.
+            report: the report that was hit.
+            action: what was done.
+            by: who decided.
+            note: why, in the store's own words; never leaves.
+            tell: let an anonymous outcome say it too.
+            at_once: without gaps.
+
+        Raises:
+            ContributionError: the log has no such report that stands.
+        """
+        with self.wallet() as wallet, self.replica() as replica:
+            require_standing(replica, report)
+            wallet.record(Decision(account=account, report=report, action=action, by=by, note=note))
+        return self.outcome([(report, action)], at_once=at_once) if tell else None
+
+    def decisions(self, account: str = "") -> list[Decision]:
+        """What was decided, oldest first; about one account if asked for."""
+        with self.wallet() as wallet:
+            return wallet.decisions(account)
 
     def inbox(self) -> list[InboxItem]:
         """What waits for us to act: disputes to answer, messages that were refused."""

@@ -56,6 +56,13 @@ CREATE TABLE message (
     sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX message_state ON message (state, contribution);
+CREATE TABLE decision (
+    id INTEGER PRIMARY KEY,
+    account BLOB NOT NULL,
+    report BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX decision_account ON decision (account);
 """
 
 Kind = Literal["report", "corroboration", "outcome"]
@@ -128,7 +135,29 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: float = 0.0
 
 
-_Record = TypeVar("_Record", Contribution, Message)
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person of the store decided about a hit, on the store's own ground.
+
+    Attributes:
+        id: place in the wallet; 0 until stored.
+        account: the store's own id of the account.
+        report: the report that was hit.
+        action: what was done.
+        by: who decided.
+        note: why, in the store's own words; never leaves.
+        decided: when, in seconds since 1970.
+    """
+
+    id: int = 0
+    account: str
+    report: str
+    action: Literal["blocked", "removed", "no_match", "kept"]
+    by: str = ""
+    note: str = ""
+    decided: float = 0.0
+
+
+_Record = TypeVar("_Record", Contribution, Message, Decision)
 
 
 class Wallet:
@@ -397,6 +426,37 @@ class Wallet:
                 "DELETE FROM message WHERE id = ? AND state = 'waiting'", (message.id,)
             )
 
+    # -- decisions ------------------------------------------------------------------------------
+
+    def record(self, decision: Decision) -> Decision:
+        """Keep a decision; earlier ones about the same hit stay on record.
+
+        Returns:
+            The same with its `id` and time.
+        """
+        with self.transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO decision (account, report, sealed) VALUES (?, ?, x'')",
+                (
+                    self._vault.digest(decision.account, "account"),
+                    self._vault.digest(decision.report, "report"),
+                ),
+            )
+            decision = msgspec.structs.replace(
+                decision, id=cursor.lastrowid, decided=decision.decided or time.time()
+            )
+            self._connection.execute(
+                "UPDATE decision SET sealed = ? WHERE id = ?", (self._seal(decision), decision.id)
+            )
+        return decision
+
+    def decisions(self, account: str = "") -> list[Decision]:
+        """Decisions, oldest first; about one account if asked for."""
+        if not account:
+            return self._select(Decision, "ORDER BY id", ())
+        digest = self._vault.digest(account, "account")
+        return self._select(Decision, "WHERE account = ? ORDER BY id", (digest,))
+
     # -- protection -----------------------------------------------------------------------------
 
     def protect(self, passphrase: bytes | None) -> None:
@@ -467,7 +527,7 @@ class Wallet:
             for row, sealed in rows
         ]
 
-    def _seal(self, record: Contribution | Message) -> bytes:
+    def _seal(self, record: Contribution | Message | Decision) -> bytes:
         place = f"{type(record).__name__.lower()}/{record.id}"
         return self._vault.seal(msgspec.msgpack.encode(record), place)
 
