@@ -17,14 +17,26 @@ from acx.exchange.serving import Service
 from acx.exchange.storage.database import SQLITE_FILE
 from acx.records.event import Event, parse_event
 from acx.records.state import Entry, Reports
+from acx.records.test_subject import ACCOUNT, is_test_subject
 
 Join = Callable[..., Actor]
 
 
 def test_a_new_exchange_begins_with_its_own_record(service: Service) -> None:
     events = [entry["event"] for entry in feed(service)]
-    assert [event["type"] for event in events] == ["act", "terms", "key", "act", "act"]
+    assert [event["type"] for event in events] == ["act", "terms", "key", "report", "act", "act"]
     assert events[2]["body"]["id"] == service.tag_key
+
+
+def test_the_test_subject_is_in_every_feed_from_the_beginning(
+    exchange: Exchange, service: Service
+) -> None:
+    founder = {operator.name: operator.key for operator in exchange.operators()}["service"]
+    (report,) = list(folded(service, founder))
+    assert (report.state, report.contributors) == ("active", 1)
+    assert report.report is not None
+    assert is_test_subject(report.report.account)
+    assert ACCOUNT.email == report.report.account.email
 
 
 def test_a_replica_finds_every_act_in_force(

@@ -14,11 +14,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert
 
 from acx.exchange.admission.invites import NAME, create_invite
@@ -43,6 +45,7 @@ from acx.exchange.governance.operators import (
     signing_key,
 )
 from acx.exchange.home import Home, Settings
+from acx.exchange.intake.authorise import make_tag
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, discharge, outcome, plan
 from acx.exchange.sequencer.sequencer import Published, Sequencer
@@ -51,7 +54,19 @@ from acx.exchange.storage.database import Database, database_url
 from acx.exchange.storage.ledger import condemned_left, load_head
 from acx.exchange.storage.schema import period_secrets
 from acx.log.note import Signer
-from acx.records.event import Act, IssuerKey, Terms, public_key_text, short_id
+from acx.records import test_subject
+from acx.records.event import (
+    Act,
+    Event,
+    IssuerKey,
+    Terms,
+    public_key_text,
+    rate_context,
+    report_id,
+    short_id,
+    sign_event,
+    stand_context,
+)
 from acx.records.invite import Invite, format_invite
 from acx.records.invite import Operator as InviteOperator
 
@@ -371,11 +386,10 @@ class Exchange(AbstractContextManager["Exchange"]):
         now = self._clock()
         hour = hour_text(now)
         key_id = f"tags-{short_id(secrets.token_bytes(32))[:8]}"
+        secret = secrets.token_bytes(32)
         terms = _terms()
         with self._deciding() as connection:
-            connection.execute(
-                insert(period_secrets).values(id=key_id, secret=secrets.token_bytes(32))
-            )
+            connection.execute(insert(period_secrets).values(id=key_id, secret=secret))
             add_operator(connection, SERVICE, self.home.service_key(), hour=hour)
             digest = hashlib.sha256(terms).hexdigest()
             plan(
@@ -383,7 +397,26 @@ class Exchange(AbstractContextManager["Exchange"]):
                 Planned("act", Act(act="configured", code="founded")),
                 Planned("terms", Terms(version=self.settings.terms, digest=digest)),
                 Planned("key", IssuerKey(id=key_id, public_key="", not_before=hour)),
+                self._test_report(key_id, secret, now),
             )
+
+    def _test_report(self, key_id: str, secret: bytes, now: datetime) -> Event:
+        """The report about the test subject, by a key that is forgotten here and now."""
+        key = Ed25519PrivateKey.generate()
+        service = public_key_text(self.home.service_key())
+        rate = rate_context(now.strftime("%Y-%m-%d"))
+        stand = stand_context(report_id(public_key_text(key)), 1)
+        return sign_event(
+            key,
+            origin=self.settings.origin,
+            type="report",
+            body=test_subject.REPORT,
+            tags={
+                rate: make_tag(secret, service, f"{rate}/0"),
+                stand: make_tag(secret, service, stand),
+            },
+            issuer_key=key_id,
+        )
 
     @contextmanager
     def _deciding(self) -> Iterator[Connection]:

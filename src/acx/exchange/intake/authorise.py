@@ -56,7 +56,7 @@ def make_tags(
     for context in wanted:
         check_taggable(context)
     secret = secrets[key_id]
-    return Tags(key=key_id, tags={c: _tag(secret, member_key, c) for c in wanted})
+    return Tags(key=key_id, tags={c: make_tag(secret, member_key, c) for c in wanted})
 
 
 def authorise(
@@ -98,7 +98,7 @@ def authorise(
         raise NotAuthorised("the tags name a key that is not in force: ask for them again")
     nonces = _nonces(event, presentations)
     for context, tag in event.tags.items():
-        expected = _tag(secret, member_key, context + nonces.get(context, ""))
+        expected = make_tag(secret, member_key, context + nonces.get(context, ""))
         if not hmac.compare_digest(expected.encode(), tag.encode()):
             raise NotAuthorised(f"the tag for {context} is not the poster's: ask for it again")
 
@@ -120,6 +120,7 @@ def _nonces(event: Event, presentations: Mapping[str, object]) -> dict[str, str]
     return nonces
 
 
-def _tag(secret: bytes, member_key: str, context: str) -> str:
+def make_tag(secret: bytes, member_key: str, context: str) -> str:
+    """The tag of a key in a context (a `rate` context with its number)."""
     message = member_key.encode() + b"\x00" + context.encode()
     return base64.b64encode(hmac.digest(secret, message, "sha256")).decode()
