@@ -74,6 +74,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.follow_up:inbox",
         "List what waits for you: disputes to answer, messages that were refused.",
     ),
+    "wallet": ("acx.cli.wallet:wallet", "Keep the wallet safe, and bring it back."),
     "verify": (
         "acx.cli.verify:verify",
         "Check the log: recompute every entry, proof and state from the ground up.",

@@ -278,3 +278,100 @@ def migrate(home: Path) -> None:
 
     Exchange.migrate_home(home)
     note("the database is of this version")
+
+
+@exchange.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@home_option
+@json_option
+def backup(directory: Path, home: Path, as_json: bool) -> None:
+    """Write a backup to a new DIRECTORY, whether the server runs or not. It holds the keys."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        made = opened.backup(directory)
+    if as_json:
+        print_json({"origin": made.origin, "size": made.size, "files": len(made.files)})
+    else:
+        note(f"{made.origin}, {made.size} entries, {len(made.files)} files -> {directory}")
+
+
+@exchange.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@home_option
+@click.option("--database", metavar="URL", default=None, help="Another database than before.")
+@json_option
+def restore(directory: Path, home: Path, database: str | None, as_json: bool) -> None:
+    """Put a backup in place as a new home; it signs nothing before `recover`.
+
+    What was published after the backup must come back first, from any member's replica: an
+    exchange that went on from an old backup would fork its log.
+    """
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    made = Exchange.restore(directory, home, database=database)
+    if as_json:
+        print_json({"origin": made.origin, "size": made.size})
+    else:
+        note(f"{made.origin}, {made.size} entries; next: acx exchange recover --from REPLICA|URL")
+
+
+@exchange.command()
+@click.option(
+    "--from",
+    "source",
+    metavar="REPLICA|URL",
+    help="A member's replica directory, or another server of the log.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With a URL: file with a member's token for it.",
+)
+@click.option(
+    "--nothing-published",
+    is_flag=True,
+    help="Assert that nothing was published after the backup. If wrong, the log forks.",
+)
+@home_option
+@yes_option
+@json_option
+def recover(
+    source: str | None,
+    token_file: Path | None,
+    nothing_published: bool,
+    home: Path,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Bring an exchange that is behind what it published up to date, and sign again."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.backup.http_copy import HttpCopy
+    from acx.exchange.service import Exchange
+    from acx.member.replica import Replica
+
+    if (source is None) != nothing_published:
+        raise click.UsageError("give --from REPLICA|URL, or assert --nothing-published")
+    if nothing_published and not yes:
+        click.confirm("Was really nothing published after the backup?", abort=True, err=True)
+    with Exchange.open(home) as opened:
+        if source is None:
+            done = opened.recover(None)
+        elif source.startswith(("http://", "https://")):
+            if token_file is None:
+                raise click.UsageError("a URL needs --token-file, a member's token for it")
+            done = opened.recover(HttpCopy(source, token_file.read_text("utf-8").strip()))
+        else:
+            replica = Replica.open(Path(source), read_only=True)
+            try:
+                done = opened.recover(replica)
+            finally:
+                replica.close()
+    if as_json:
+        print_json({"before": done.before, "size": done.size, "joined": done.joined})
+        return
+    click.echo(f"{done.size - done.before} entries brought back; the log has {done.size}")
+    if done.joined:
+        note(f"{done.joined} members joined in between: invite them again")

@@ -26,6 +26,12 @@ from acx.cli.options import home_option, json_option
     help="File with a passphrase that closes the wallet; else a key file does.",
 )
 @click.option("--terms", metavar="VERSION", default=None, help="Version of the terms accepted.")
+@click.option(
+    "--phrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="File with the recovery phrase of a lost wallet, whose keys are made again.",
+)
 @json_option
 def join(
     invite: tuple[str, ...],
@@ -33,6 +39,7 @@ def join(
     url: str | None,
     passphrase_file: str | None,
     terms: str | None,
+    phrase_file: Path | None,
     as_json: bool,
 ) -> None:
     """Become a member: keys are made here, and the invite is used up.
@@ -52,6 +59,7 @@ def join(
         line.strip(),
         home,
         terms=terms or TERMS,
+        phrase=phrase_file.read_text("utf-8").strip() if phrase_file else "",
         arguments={
             "url": invite[0] if len(invite) == 2 else url,
             "passphrase_file": passphrase_file,
@@ -62,5 +70,6 @@ def join(
         return
     sandbox = ", a sandbox" if joined.sandbox else ""
     click.echo(f"joined {joined.origin}{sandbox} as {joined.role}")
-    note(f"recovery phrase, shown once: {joined.phrase}")
+    if joined.phrase:
+        note(f"recovery phrase, shown once: {joined.phrase}")
     note("next: acx sync, then acx screen SELLERS --out HITS")
