@@ -53,23 +53,30 @@ def run_program(
     name: str, command: Sequence[str], folder: Path
 ) -> tuple[pl.DataFrame, float, float]:
     """Run a contender on a folder's files: its hits, seconds, and peak megabytes."""
-    out = folder / f"hits-{name.replace(' ', '-')}.parquet"
+    plain = name.replace(" ", "-")
+    out = folder / f"hits-{plain}.parquet"
     out.unlink(missing_ok=True)
     files = [str(folder / "subjects.parquet"), str(folder / "sellers.parquet"), str(out)]
+    seconds, megabytes = run_process([*command, *files], folder / f"{plain}.log")
+    return pl.read_parquet(out), seconds, megabytes
+
+
+def run_process(command: Sequence[str], log: Path) -> tuple[float, float]:
+    """Run a command to its end: seconds, and peak resident megabytes."""
     started = time.perf_counter()
-    with (folder / f"{name.replace(' ', '-')}.log").open("w") as log:
+    with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, *files],
+            command,
             env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
         )
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise ContenderFailed(f"{name} failed, see {log.name}")
-    return pl.read_parquet(out), seconds, usage.ru_maxrss / 1024
+        raise ContenderFailed(f"{command[0]} failed, see {log}")
+    return seconds, usage.ru_maxrss / 1024
 
 
 def peers() -> Mapping[str, Sequence[str]]:

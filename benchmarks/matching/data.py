@@ -140,7 +140,7 @@ def _write(folder: Path, split: Split, size: Size) -> None:
 
     pl.concat([as_frame(real), invented]).write_parquet(folder / "subjects.parquet")
     sellers.sample(fraction=1, shuffle=True, seed=seed).write_parquet(folder / "sellers.parquet")
-    _truth([*back, *again]).write_parquet(folder / "truth.parquet")
+    truth_of([*back, *again]).write_parquet(folder / "truth.parquet")
     pl.DataFrame(
         [(each.account.id, each.resembles, each.kind) for each in alike],
         schema=["account_id", "resembles", "kind"],
@@ -159,7 +159,8 @@ def _is_complete(account: Account) -> bool:
     )
 
 
-def _truth(returned: Sequence[ComeBack]) -> pl.DataFrame:
+def truth_of(returned: Sequence[ComeBack]) -> pl.DataFrame:
+    """Come-backs as a table: who is whom, what was changed, what was kept."""
     return pl.DataFrame(
         {
             "account_id": [each.account.id for each in returned],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 from pathlib import Path
 from typing import Any, Final
@@ -214,6 +215,51 @@ def _draw(runs: dict[str, Run], data: Labelled, title: str, name: str) -> None:
         print("no curve drawn: `uv sync --group bench` brings matplotlib")
 
 
+def results_page(figures: dict[str, Any]) -> str:
+    """The figures of a whole run as a page of Markdown."""
+    lines = [
+        "# Results",
+        "",
+        f"Written by `python -m benchmarks.matching.evaluate --all` on {figures['machine']}.",
+        "",
+        "## acx on the test split, 100,000 reports",
+        "",
+        "| level | precision | recall | innocents accused in 10,000 | look-alikes accused |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {level} and above | {at['precision']:.4f} | {at['recall']:.4f} "
+        f"| {at['innocents_accused_per_10000']:.2f} | {at['look_alikes_accused']:.2%} |"
+        for level, at in figures["acx"]["levels"].items()
+    ]
+    lines += ["", "![precision and recall](curve-test.svg)", "", "## Side by side", ""]
+    lines += _contenders_table(figures["side by side"])
+    lines += ["", "![precision and recall](curves-side-by-side.svg)", "", "## febrl", ""]
+    lines += _contenders_table(figures["febrl"])
+    lines += ["", "## Name pairs, names alone", ""]
+    lines += ["| contender | recall at precision .99 / .97 / .95 | best F1 |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {_three(at)} | {at['best_f1']:.3f} |"
+        for name, at in figures["name pairs"].items()
+    ] or ["Skipped: no `cases.csv`."]
+    return "\n".join([*lines, ""])
+
+
+def _contenders_table(figures: dict[str, Any]) -> list[str]:
+    return [
+        "| contender | recall at precision .99 / .97 / .95 | best subject only | best F1 | s | MB |",
+        "|---|---|---|---|---|---|",
+    ] + [
+        f"| {name} | {_three(at['recall_at_precision'])} | {_three(at['best_subject_only'])} "
+        f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at['megabytes']} |"
+        for name, at in figures.items()
+    ]
+
+
+def _three(recalls: dict[str, float]) -> str:
+    return " / ".join(f"{recalls[str(p)]:.3f}" for p in scoring.PRECISIONS)
+
+
 def main() -> None:
     """The bars, on the split that tuning never sees."""
     evaluate("test", "test", cases=False)
@@ -231,7 +277,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--cases", type=Path, help="nomenklatura's cases.csv")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"machine": f"{platform.machine()}, {platform.platform()}"}
+    figures: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.platform()}"}
     if options.all or not (options.peers or options.febrl or options.names):
         chosen: Split = "test" if options.all else options.split
         # The test split's cases stay unread: who has seen them can no longer be tested on them.
@@ -246,3 +292,4 @@ if __name__ == "__main__":
         figures["name pairs"] = on_name_pairs(options.cases)
     if options.all:
         (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+        (RESULTS / "README.md").write_text(results_page(figures))
