@@ -20,6 +20,7 @@ from acx.member.client import ExchangeClient
 from acx.member.errors import BadAnswer, ExchangeError, InvalidEntry, ReplicaError, Withheld
 from acx.member.replica import Replica
 from acx.member.sync import Synced, sync
+from acx.member.writer import writing
 from acx.records.event import Corroboration, Dispute, Erasure, sign_event
 from acx.records.state import Entry, Reports
 
@@ -39,7 +40,7 @@ def fetch(replica: Replica, url: str, **options: Any) -> Synced:
 
 def content(replica: Replica) -> tuple[object, ...]:
     """Everything a replica says, and what lies on the disk of it."""
-    staged = replica._connection.execute("SELECT count(*) FROM entry").fetchone()[0]
+    staged = replica.connection.execute("SELECT count(*) FROM entry").fetchone()[0]
     checkpoint = replica.checkpoint
     return (
         replica.size,
@@ -117,7 +118,7 @@ def test_an_erased_report_is_gone_from_the_disk(
     report = exchange.report("Very Secret Seller")
     exchange.report("other seller")
     fetch(replica, url)
-    (sealed,) = replica._connection.execute("SELECT sealed FROM entry WHERE idx = 0").fetchone()
+    (sealed,) = replica.connection.execute("SELECT sealed FROM entry WHERE idx = 0").fetchone()
     files = replica.directory.glob("replica.db*")
     assert any(sealed[:100] in path.read_bytes() for path in files)
     replica.index_directory.mkdir()
@@ -393,7 +394,7 @@ def test_a_process_reads_while_another_writes(
         fetch(replica, url)
         assert (reader.size, len(list(reader.reports()))) == (1, 1)
     assert (reader.size, len(list(reader.reports()))) == (2, 2)
-    with pytest.raises(ReplicaError, match="no permission to write"), reader.writing() as writer:
+    with pytest.raises(ReplicaError, match="no permission to write"), writing(reader) as writer:
         writer.reached_head(1.0)
 
 
@@ -430,9 +431,9 @@ def test_opens_for_those_who_may_only_read(exchange: LyingExchange, url: str) ->
 def test_only_one_process_writes(replica: Replica) -> None:
     second = Replica.open(replica.directory)
     with (
-        replica.writing(),
+        writing(replica),
         pytest.raises(ReplicaError, match="another acx is writing"),
-        second.writing(patience=0),
+        writing(second, patience=0),
     ):
         pass
 

@@ -11,9 +11,10 @@ from typing import Protocol
 import msgspec
 
 from acx.member.errors import ExchangeError
-from acx.member.replica import Replica, Writer
+from acx.member.replica import Replica
 from acx.member.trusted_log import Opening
 from acx.member.wire import Page
+from acx.member.writer import Writer, writing
 
 Progress = Callable[[int, int], object]
 """Called with the number of entries done and the number there are."""
@@ -74,7 +75,7 @@ def sync(
             progress(writer.log.size, writer.log.head.size)
 
     with (
-        replica.writing(receipts) as writer,
+        writing(replica, receipts) as writer,
         ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor,
     ):
         opening = Opening((), replica.trust.origin)

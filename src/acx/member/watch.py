@@ -24,6 +24,7 @@ from acx.member.since_last import TOLD
 from acx.member.sync import Source, sync
 from acx.member.trusted_log import Opening
 from acx.member.wire import WireEntry
+from acx.member.writer import writing
 from acx.records.state import ReportView
 
 HEARTBEAT_SECONDS: Final = 60.0
@@ -169,7 +170,7 @@ def _take(
 ) -> None:
     """Trust what a checkpoint of the stream covers."""
     received = Opening(entries, replica.trust.origin).result()
-    with replica.writing() as writer:
+    with writing(replica) as writer:
         # Not `see`: another process may have synced further than the stream has come.
         writer.log.recall(note)
         writer.stage([entry for entry in received if entry.index >= writer.log.size])
