@@ -34,13 +34,13 @@ def report(run: Run, data: Labelled, *, details: bool) -> dict[str, Any]:
         "seconds": round(run.seconds, 2),
         "megabytes": round(run.megabytes),
         "recall_at_precision": {str(p): every.recall_at(p) for p in scoring.PRECISIONS},
-        "best_subject_only": {str(p): best.recall_at(p) for p in scoring.PRECISIONS},
+        "best_row_only": {str(p): best.recall_at(p) for p in scoring.PRECISIONS},
         "best_f1": every.best_f1,
     }
     recalls = " / ".join(f"{every.recall_at(p):.3f}" for p in scoring.PRECISIONS)
     alone = " / ".join(f"{best.recall_at(p):.3f}" for p in scoring.PRECISIONS)
     print(
-        f"{run.name:<22} recall at precision .99/.97/.95: {recalls}   best subject only: {alone}   "
+        f"{run.name:<22} recall at precision .99/.97/.95: {recalls}   best row only: {alone}   "
         f"F1 {every.best_f1:.3f}   {run.seconds:.1f} s   {run.megabytes:.0f} MB"
     )
     if "level" in run.hits.columns:
@@ -247,10 +247,10 @@ def results_page(figures: dict[str, Any]) -> str:
 
 def _contenders_table(figures: dict[str, Any]) -> list[str]:
     return [
-        "| contender | recall at precision .99 / .97 / .95 | best subject only | best F1 | s | MB |",
+        "| contender | recall at precision .99 / .97 / .95 | best row only | best F1 | s | MB |",
         "|---|---|---|---|---|---|",
     ] + [
-        f"| {name} | {_three(at['recall_at_precision'])} | {_three(at['best_subject_only'])} "
+        f"| {name} | {_three(at['recall_at_precision'])} | {_three(at['best_row_only'])} "
         f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at['megabytes']} |"
         for name, at in figures.items()
     ]

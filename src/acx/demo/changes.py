@@ -137,7 +137,7 @@ def dropped_part(name: str, scene: Scene) -> str | None:
     if len(words) < 3 or not name.isascii():
         return None
     place = scene.rng.randrange(1, len(words) - 1) if "," not in name else len(words) - 1
-    return " ".join(word for at, word in enumerate(words) if at != place)
+    return " ".join(word for at, word in enumerate(words) if at != place).rstrip(",")
 
 
 def initials(name: str, scene: Scene) -> str | None:
@@ -378,6 +378,9 @@ def address_unit(address: str, scene: Scene) -> str | None:
     found = _UNIT.search(address)
     if found:
         return _if_new(address, address[: found.start(2)] + number + address[found.end(2) :])
+    if not address.isascii() or not re.search(r"\d", address):
+        # Without a house there is no unit of it, and «Unit» is not what others write.
+        return None
     return f"{scene.rng.choice(('Unit', 'Room', 'Suite', 'Apt'))} {number}, {address}"
 
 

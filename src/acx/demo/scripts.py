@@ -63,7 +63,8 @@ def in_native_script(
             known = _known_words(key)
             words = re.findall(r"[A-Za-z']+|[^A-Za-z']+", name)
             return "".join(
-                known.get(word.lower()) or _spelled(word, alphabet(letters))
+                known.get(word.lower())
+                or _spelled(word, alphabet(letters), vowels=letters != "arabic")
                 if word[0].isalpha()
                 else word
                 for word in words
@@ -75,7 +76,8 @@ def in_native_script(
 
 def in_latin(name: str) -> str | None:
     """Romanise a name, Chinese by pinyin, anything else letter by letter."""
-    if name.isascii():
+    if re.search("[A-Za-z]", name):
+        # Latin already, but for marks or letters that only look it.
         return None
     if re.search(r"[\u4e00-\u9fff]", name):
         syllables = lazy_pinyin(name)
@@ -131,8 +133,12 @@ _ALPHABETS: Final = (
 )
 
 
-def _spelled(word: str, letters: Mapping[str, str]) -> str:
+def _spelled(word: str, letters: Mapping[str, str], *, vowels: bool) -> str:
+    """A word letter by letter; where vowels are not written, the first and the last are."""
     rest, written = word.lower().replace("'", ""), ""
+    if not vowels:
+        rest = re.sub(r"([b-df-hj-np-tv-z])\1", r"\1", rest)
+        rest = re.sub(r"(?<=[^aeiou])[aeiou](?=[^aeiou]+[aeiou])", "", rest)
     while rest:
         size = next((size for size in (4, 2, 1) if rest[:size] in letters), 1)
         written += letters.get(rest[:size], rest[:size])
