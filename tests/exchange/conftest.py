@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ def postgres() -> Iterator[str]:
     with fast_directory() as directory:
         # Run by root, the server becomes a user of its own, who has to get there.
         directory.chmod(0o755)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
         server = get_server(directory / "postgres")
         yield server.get_uri()
         server.cleanup()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -18,6 +18,7 @@ from tests.exchange.acting import Actor, Draft, about, check_log, feed, verify_a
 from tests.exchange.founding import Founded
 
 from acx.exchange.errors import EventRefused, LeadError, LogBehind, TagSpent, Unavailable
+from acx.exchange.intake import rules
 from acx.exchange.sequencer import publisher, sequencer
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.service import Exchange
@@ -224,6 +225,23 @@ def test_a_group_takes_a_report_and_what_follows_it(service: Service, join: Join
         wait(places)
         refused = [isinstance(place.exception(), EventRefused) for place in places]
         assert refused == [False, False, False, True, False]
+
+
+def test_reports_in_memory_are_let_go_and_known_again(
+    service: Service, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MAX_LOADED", 1)
+    actor, other = join("A"), join("B")
+    drafts = reports(actor, service, 4)
+    for draft in drafts:
+        draft.post(service)
+    for draft in drafts:
+        other.corroborate(service, draft.event).post(service)
+    assert len(service.sequencer.rules._touched) <= 2
+    for draft in drafts:
+        actor.amend(service, draft, about("Jo Doe")).post(service)
+        with pytest.raises(EventRefused):
+            other.withdraw(service, replace(draft, key=other.key), seq=0).post(service)
 
 
 def test_one_process_leads(exchange: Exchange, service: Service) -> None:

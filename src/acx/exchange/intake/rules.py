@@ -98,6 +98,12 @@ class Rules:
             self._loaded = set()
             self._apply(read_governing(connection))
 
+    def trim(self, connection: Connection) -> None:
+        """Let go of reports, if there are too many in memory; all that was taken is in the rows."""
+        with self._lock:
+            if len(self._touched) > MAX_LOADED:
+                self.load(connection)
+
     def judge(
         self, connection: Connection, events: Sequence[Event], next_index: int, *, take: bool
     ) -> list[Verdict]:
@@ -110,8 +116,6 @@ class Rules:
             take: count the events as appended from now on; if they are not, `load` again.
         """
         with self._lock:
-            if take and len(self._touched) > MAX_LOADED:
-                self.load(connection)
             bench = _Bench(self, connection, events, next_index)
             return [bench.verdict(event, take=take) for event in events]
 

@@ -156,6 +156,8 @@ class Sequencer:
         self._thread: threading.Thread | None = None
         self._last_success = time.monotonic()
         self._failure = ""
+        # An earlier leader may have stopped between destroying keys and overwriting them.
+        self._forgotten = False
         try:
             self.publisher = Publisher(home, database, origin)
             self.rules = Rules.of_service(home)
@@ -222,6 +224,7 @@ class Sequencer:
                 if self._failure:
                     self._catch_up()
                 self._commit(posts)
+                self._forget()
                 self._succeeded()
             except LeadError as error:
                 self._stopping.set()
@@ -311,6 +314,7 @@ class Sequencer:
             return False
         # (1)
         with self._database.write() as connection:
+            self.rules.trim(connection)
             events = self._take_decisions(connection, waiting(connection, MAX_GROUP))
             verdicts = self._take_posts(connection, posts, events)
             rows = self._seal(events)
@@ -432,5 +436,11 @@ class Sequencer:
         with self._database.write() as connection:
             destroyed = destroy_condemned(connection)
         if destroyed:
-            self._database.forget_deleted()
+            self._forgotten = False
             _log.info("keys destroyed", extra={"count": destroyed})
+        self._forget()
+
+    def _forget(self) -> None:
+        """See destroyed keys out of the database's files, now or as soon as nobody reads."""
+        if not self._forgotten:
+            self._forgotten = self._database.forget_deleted()

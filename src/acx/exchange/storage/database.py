@@ -101,16 +101,20 @@ class Database:
         with _translated(), self._writer.begin() as connection:
             yield connection
 
-    def forget_deleted(self) -> None:
+    def forget_deleted(self) -> bool:
         """Overwrite what was deleted, so that a destroyed key is in no file of the database.
 
         SQLite zeroes deleted rows in place (`secure_delete`), but copies of the pages stay in the
         write-ahead log until it is truncated. PostgreSQL keeps dead rows until a vacuum; its own
         write-ahead log and its archives are the operator's to age out.
+
+        Returns:
+            Whether it is done; not while somebody reads an older state. Ask again.
         """
         statement = "PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "VACUUM event_keys"
         with self._bare() as connection:
-            connection.execute(text(statement))
+            result = connection.execute(text(statement))
+            return not self.is_sqlite or result.one()[0] == 0
 
     def migrate(self) -> None:
         """Bring the tables to this version, from nothing or from any earlier one."""
