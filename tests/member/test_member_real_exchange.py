@@ -110,6 +110,7 @@ def test_an_erased_report_is_gone_and_everybody_verifies(
         checked = member.verify(against=real_exchange.url)
         assert checked.verified.gone >= 1
         assert checked.compared is not None
+        assert checked.keys == checked.verified.size
     later = Member.join(real_exchange.invite("later"), tmp_path / "later", arguments=FAST)
     assert later.role == "contributor"
     fresh = Member.open(tmp_path / "later", FAST)

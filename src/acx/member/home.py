@@ -15,7 +15,7 @@ What brings tables and matching along is imported where it is used, so that `acx
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,7 +40,14 @@ from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
-from acx.member.verify import Compared, PublicFiles, Verified, compare, verify_replica
+from acx.member.verify import (
+    Compared,
+    PublicFiles,
+    Verified,
+    compare,
+    compare_keys,
+    verify_replica,
+)
 from acx.member.wallet import Contribution, Decision, Message, Wallet
 from acx.records.event import Answer, Outcome, Withdrawal
 from acx.records.report import Standard
@@ -155,10 +162,17 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verification found: one's own copy, and another's word if it was asked for."""
+    """What a verification found.
+
+    Attributes:
+        verified: of our own copy.
+        compared: with another's checkpoint; None if none was asked for.
+        keys: keys that the exchange still has as we were given them; None if it was not asked.
+    """
 
     verified: Verified
-    compared: Compared | None
+    compared: Compared | None = None
+    keys: int | None = None
 
 
 class Member:
@@ -240,35 +254,27 @@ class Member:
     @contextmanager
     def wallet(self) -> Iterator[Wallet]:
         """The wallet, opened."""
-        wallet = Wallet.open(self.home / WALLET, read_passphrase(self.settings))
-        try:
+        with closing(Wallet.open(self.home / WALLET, read_passphrase(self.settings))) as wallet:
             yield wallet
-        finally:
-            wallet.close()
 
     @contextmanager
     def replica(self, *, read_only: bool = False) -> Iterator[Replica]:
         """The replica, opened."""
-        replica = Replica.open(self.home / REPLICA, read_only=read_only)
-        try:
+        with closing(Replica.open(self.home / REPLICA, read_only=read_only)) as replica:
             yield replica
-        finally:
-            replica.close()
 
     @contextmanager
     def client(self, wallet: Wallet) -> Iterator[ExchangeClient]:
         """The exchange, asked as this member."""
-        client = ExchangeClient(
+        opened = ExchangeClient(
             self.url,
             token=wallet.secret("token").decode(),
             member_key=wallet.seed().member_key(),
             timeout=self.settings.timeout,
             proxy=self.settings.proxy,
         )
-        try:
+        with closing(opened) as client:
             yield client
-        finally:
-            client.close()
 
     # -- the log --------------------------------------------------------------------------------
 
@@ -318,8 +324,9 @@ class Member:
         """Recompute the replica from the ground up, and hold the exchange's word against it.
 
         Args:
-            against: URL of an exchange, or file with a checkpoint of a fellow member's; nothing is
-                asked over the network without it.
+            against: URL of the exchange or of a mirror of its files, or file with a checkpoint of a
+                fellow member's; nothing is asked over the network without it. The member's own
+                exchange is asked for its key pages too.
             progress: told how many entries are done.
 
         Raises:
@@ -328,16 +335,18 @@ class Member:
         with self.replica() as replica, replica.keeping_evidence():
             verified = verify_replica(replica, threads=self.settings.threads, progress=progress)
             if not against:
-                return Checked(verified=verified, compared=None)
+                return Checked(verified=verified)
             if not against.startswith(("http://", "https://")):
                 return Checked(verified=verified, compared=compare(replica, _read_note(against)))
-            client = ExchangeClient(
-                against, timeout=self.settings.timeout, proxy=self.settings.proxy
-            )
-            try:
+            if against.rstrip("/") == self.url.rstrip("/"):
+                with self.wallet() as wallet, self.client(wallet) as client:
+                    compared = compare(replica, client.checkpoint(), PublicFiles(client))
+                    keys = compare_keys(replica, client)
+                return Checked(verified=verified, compared=compared, keys=keys)
+            with closing(
+                ExchangeClient(against, timeout=self.settings.timeout, proxy=self.settings.proxy)
+            ) as client:
                 compared = compare(replica, client.checkpoint(), PublicFiles(client))
-            finally:
-                client.close()
             return Checked(verified=verified, compared=compared)
 
     # -- reporting ------------------------------------------------------------------------------

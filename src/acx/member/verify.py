@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from acx.log.checkpoint import Checkpoint, open_checkpoint
-from acx.log.entry import entry_of
+from acx.log.entry import entry_of, parse_keys
 from acx.log.errors import EntryMismatch, Forked, MissingFile
 from acx.log.fsck import Report as FileReport
 from acx.log.fsck import fsck
@@ -19,7 +19,7 @@ from acx.log.merkle import EMPTY_ROOT, Frontier, hash_leaf, verify_consistency
 from acx.log.note import Verifier
 from acx.log.tiles import TileReader, consistency_path
 from acx.member.client import ExchangeClient
-from acx.member.errors import Refused, ReplicaError, Withheld
+from acx.member.errors import BadAnswer, Refused, ReplicaError, Withheld
 from acx.member.replica import Replica, StoredEntry
 from acx.records.event import parse_event, verify_event
 from acx.records.state import Entry, Reports
@@ -29,6 +29,13 @@ BATCH: Final = 4096
 CHUNK: Final = 64
 """Entries that a thread recomputes at a time."""
 NOT_FOUND: Final = 404
+
+
+class KeySource(Protocol):
+    """Where key pages come from."""
+
+    def key_pages(self, after: int) -> tuple[int, bytes]:
+        """Key pages from the one that holds the next index on: their first index, and bytes."""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +164,48 @@ def compare(replica: Replica, note: str, reader: TileReader | None = None) -> Co
             evidence=(own.note, other.note),
         )
     return Compared(size=own.size, other_size=other.size)
+
+
+def compare_keys(replica: Replica, pages: KeySource) -> int:
+    """Hold the exchange's key pages, as they stand now, against one's own copy.
+
+    Whoever joins today is given an entry only if its key is still there; so a key that is gone
+    without a word on the log hides the entry from every later member.
+
+    Args:
+        replica: one's own copy, up to date.
+        pages: the exchange's.
+
+    Returns:
+        The number of keys that were compared.
+
+    Raises:
+        Withheld: a key is destroyed and no erasure or expiry says why.
+        EntryMismatch: a key is another one than we were given.
+        BadAnswer: the pages do not reach our size.
+    """
+    checkpoint = replica.checkpoint
+    evidence = (checkpoint.note,) if checkpoint else ()
+    entries = replica.entries()
+    compared = 0
+    while compared < replica.size:
+        first, data = pages.key_pages(compared - 1)
+        keys = parse_keys(data)[compared - first :]
+        if first > compared or not keys:
+            raise BadAnswer(f"the exchange's key pages end at {compared} of {replica.size}")
+        for key, stored in zip(keys, entries, strict=False):  # Pages may go beyond our size.
+            if key is None and stored.event:
+                raise Withheld(
+                    f"withheld at index {stored.index}: the exchange destroyed its key, and no"
+                    " erasure or expiry on the log says why; tell the operator",
+                    evidence=evidence,
+                )
+            if key is not None and stored.event and key != stored.k:
+                raise EntryMismatch(
+                    f"entry {stored.index} has another key now than it had", evidence=evidence
+                )
+        compared += len(keys)
+    return min(compared, replica.size)
 
 
 def verify_public(reader: TileReader, log_key: str) -> FileReport:
