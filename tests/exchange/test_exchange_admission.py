@@ -31,7 +31,8 @@ def test_an_invite_says_all_that_trust_needs(exchange: Exchange) -> None:
     assert invite.origin == exchange.settings.origin
     assert invite.url == exchange.settings.url
     assert invite.role == "receiver"
-    assert {operator.name for operator in invite.operators} == {"service", "ann", "bob"}
+    # Those who came later are in the log, so that every member folds it alike.
+    assert {operator.name for operator in invite.operators} == {"service"}
     assert invite.log_key.startswith(invite.origin + "+")
     assert len(invite.matching_key_bytes) == 32
 

@@ -264,7 +264,10 @@ class Exchange(AbstractContextManager["Exchange"]):
             origin=settings.origin,
             url=settings.url,
             log_key=Signer(settings.origin, self.home.log_key()).verifier.vkey,
-            operators=tuple(InviteOperator(name=o.name, key=o.key) for o in operators),
+            # Those who came later are in the log: whoever joins when, all fold it alike.
+            operators=tuple(
+                InviteOperator(name=o.name, key=o.key) for o in operators if o.name == SERVICE
+            ),
             witnesses=settings.witnesses,
             relays=settings.relays,
             matching_key=self.home.matching_key(),

@@ -36,7 +36,7 @@ class Invite(msgspec.Struct, frozen=True, kw_only=True):
         origin: the log's name; signatures are bound to it.
         url: where the exchange answers.
         log_key: C2SP vkey of the log.
-        operators: whose events count as the operator's.
+        operators: who founded the log; it says itself who came later.
         witnesses: C2SP tlog-policy, or empty while no witness is asked for.
         relays: URLs that pass anonymous posts on.
         matching_key: base64 of the 32 bytes under which identifiers are digested.
