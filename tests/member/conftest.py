@@ -10,8 +10,15 @@ from tests.member.lying_exchange import LyingExchange, serving
 from tests.member.processes import FAST
 from tests.member.real_exchange import RealExchange, running
 
+from acx.member import vault
 from acx.member.home import Member
 from acx.records.invite import format_invite
+
+
+@pytest.fixture(autouse=True)
+def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guessing passphrases is no part of any test."""
+    monkeypatch.setattr(vault, "SCRYPT_LOG_N", 10)
 
 
 @pytest.fixture

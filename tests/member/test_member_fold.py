@@ -100,7 +100,7 @@ def views(reports: Reports | Replica) -> dict[str, ReportView]:
 STEPS = st.tuples(st.integers(0, 10), st.integers(0, 30), st.integers(0, 30))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(batches=st.lists(st.lists(STEPS, max_size=8), min_size=1, max_size=5))
 def test_followers_latecomers_and_the_fold_agree(batches: list[list[tuple[int, int, int]]]) -> None:
     history = History()

@@ -70,7 +70,7 @@ class ExchangeTags:
             return Authorisation(tags={}, issuer_key="", presentations=b"{}")
         rated, presentations = "", b"{}"
         if day:
-            number = self._wallet.burn_counter(rate_context(day))
+            (number,) = self._wallet.burn_counters(1, rate_context(day))
             if number >= DAILY_LIMIT:
                 raise ContributionError(
                     f"{DAILY_LIMIT} reports went out on {day}; the rest waits for tomorrow"

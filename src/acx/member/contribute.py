@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from acx.member.errors import ContributionError
 from acx.member.replica import Replica
-from acx.member.wallet import Contribution, Message, Wallet
+from acx.member.wallet import Contribution, Kind, Message, Wallet
 from acx.records.event import (
     Answer,
     Corroboration,
@@ -25,6 +25,8 @@ STANDING: Final = ("active", "disputed", "suspended")
 
 
 Action = Literal["report", "amend", "corroborate", "unchanged", "withdrawn", "rejected"]
+_OPENING: Final[dict[str, Kind]] = {"report": "report", "corroborate": "corroboration"}
+"""Actions that open something, under a key of its own."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,23 +141,35 @@ def open_disputes(
                 yield contribution, view, dispute
 
 
-def queue(wallet: Wallet, drafts: Iterable[Draft]) -> list[Message]:
-    """Put drafts that say something into the outbox, each durably.
+def queue(wallet: Wallet, drafts: Sequence[Draft]) -> list[Message | None]:
+    """Put drafts that say something into the outbox, all of them durably or none.
 
     Returns:
-        The messages, in order; a change of what was never sent takes its place there.
+        For each draft its message, which may have taken the place of one that was never sent; None
+        where there is nothing to say.
     """
-    messages: list[Message] = []
-    for draft in drafts:
-        if draft.action == "report":
-            messages.append(_open(wallet, draft, "report"))
-        elif draft.action == "corroborate":
-            messages.append(_open(wallet, draft, "corroboration"))
-        elif draft.action == "amend":
-            messages.append(_amend(wallet, draft))
-        elif draft.contribution:
-            # Nothing to say; but now the wallet knows whose report it is.
-            _link(wallet, draft)
+    opening = [draft for draft in drafts if draft.action in _OPENING]
+    counters = iter(wallet.burn_counters(len(opening)))
+    messages: list[Message | None] = []
+    with wallet.transaction():
+        for draft in drafts:
+            message = None
+            if draft.action in _OPENING:
+                contribution = Contribution(
+                    kind=_OPENING[draft.action],
+                    counter=next(counters),
+                    report=draft.report,
+                    account=draft.account,
+                    version=draft.version,
+                    digest=draft.digest,
+                )
+                message = _open(wallet, contribution, draft.leaves)
+            elif draft.action == "amend":
+                message = _amend(wallet, draft)
+            elif draft.contribution:
+                # Nothing to say; but now the wallet knows whose report it is.
+                _link(wallet, draft)
+            messages.append(message)
     return messages
 
 
@@ -189,17 +203,9 @@ def follow_up(
 
 def outcome(wallet: Wallet, report: str, body: Outcome, account: str = "") -> Message:
     """Put an outcome into the outbox; a later one about the same report replaces it."""
-    return _open(
-        wallet,
-        Draft(
-            action="report",
-            account=account,
-            report=report,
-            leaves=canonical(body),
-            digest=body.outcome,
-        ),
-        "outcome",
-    )
+    (counter,) = wallet.burn_counters(1)
+    contribution = Contribution(kind="outcome", counter=counter, report=report, account=account)
+    return _open(wallet, contribution, canonical(body))
 
 
 def own_contribution(wallet: Wallet, identifier: str) -> Contribution:
@@ -228,23 +234,14 @@ def own_contribution(wallet: Wallet, identifier: str) -> Contribution:
     return found[-1]
 
 
-def _open(
-    wallet: Wallet, draft: Draft, kind: Literal["report", "corroboration", "outcome"]
-) -> Message:
-    counter = wallet.burn_counter()
-    key = public_key_text(wallet.seed().contribution_key(counter))
+def _open(wallet: Wallet, contribution: Contribution, body: bytes) -> Message:
+    """Keep what a new key stands for, and its first message."""
+    if contribution.kind == "report":
+        key = wallet.seed().contribution_key(contribution.counter)
+        contribution = msgspec.structs.replace(contribution, report=report_id(public_key_text(key)))
     with wallet.transaction():
-        contribution = wallet.store(
-            Contribution(
-                kind=kind,
-                counter=counter,
-                report=report_id(key) if kind == "report" else draft.report,
-                account=draft.account,
-                version=draft.version,
-                digest=draft.digest,
-            )
-        )
-        return wallet.put(Message(contribution=contribution.id, type=kind, body=draft.leaves))
+        contribution = wallet.store(contribution)
+        return wallet.put(Message(contribution=contribution.id, type=contribution.kind, body=body))
 
 
 def _amend(wallet: Wallet, draft: Draft) -> Message:

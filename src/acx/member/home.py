@@ -14,6 +14,7 @@ What brings tables and matching along is imported where it is used, so that `acx
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -383,14 +384,10 @@ class Member:
                     sent=None,
                     warnings=_lint_warnings(self.contributor),
                 )
-            reports = []
-            for draft in drafts:
-                messages = queue(wallet, [draft])
-                reports.append(
-                    wallet.contribution(messages[0].contribution).report
-                    if messages
-                    else draft.report
-                )
+            reports = [
+                wallet.contribution(message.contribution).report if message else draft.report
+                for draft, message in zip(drafts, queue(wallet, drafts), strict=True)
+            ]
             sent = self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)
             return Reported(
                 drafts=tuple(drafts),
@@ -637,7 +634,7 @@ class Member:
 
     def _outbox(self, wallet: Wallet, client: ExchangeClient, replica: Replica) -> Outbox:
         relays = self._exchange("relays")
-        relay = "" if self.settings.direct or not relays else str(relays[0])
+        relay = "" if self.settings.direct or not relays else str(secrets.choice(relays))
         carrier = Poster(
             relay or self.url,
             timeout=self.settings.timeout,

@@ -61,8 +61,13 @@ class Vault:
         return hmac.new(self._digest_key, message, hashlib.sha256).digest()
 
 
-def passphrase_key(passphrase: bytes, salt: bytes, log_n: int = SCRYPT_LOG_N) -> bytes:
+def passphrase_key(passphrase: bytes, salt: bytes, log_n: int) -> bytes:
     """The key that a passphrase gives.
+
+    Args:
+        passphrase: as it was typed.
+        salt: random, kept beside what the key opens.
+        log_n: how long a guess takes: twice as long for each one more.
 
     Source: RFC 7914.
     """

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from acx.member import database
+from acx.member import database, vault
 from acx.member.errors import WalletError
 from acx.member.seed import Seed
 from acx.member.vault import (
@@ -290,19 +290,20 @@ class Wallet:
             found = self._connection.execute("SELECT 1 FROM secret WHERE name = ?", (name,))
             return found.fetchone() is not None
 
-    def burn_counter(self, name: str = KEYS) -> int:
-        """A number that was never given before, durably marked as used before it is given.
+    def burn_counters(self, count: int, name: str = KEYS) -> range:
+        """Numbers that were never given before, durably marked as used before they are given.
 
         Args:
+            count: how many.
             name: what is counted: keys of the seed, or the reports of a day.
         """
         with self.transaction():
-            row = self._connection.execute(
-                "INSERT INTO counter VALUES (?, 1)"
-                " ON CONFLICT (name) DO UPDATE SET next = next + 1 RETURNING next - 1",
-                (name,),
+            (after,) = self._connection.execute(
+                "INSERT INTO counter VALUES (?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET next = next + excluded.next RETURNING next",
+                (name, count),
             ).fetchone()
-        return int(row[0])
+        return range(after - count, after)
 
     def burn_counters_to(self, least: int) -> None:
         """Mark every counter below `least` as used, after keys were found in the log."""
@@ -566,7 +567,9 @@ def _protect(
             write_secret_file(path, secrets.token_bytes(KEY_SIZE))
         wrapping_key = _read_key_file(path)
     else:
-        wrapping_key = passphrase_key(passphrase, salt)
+        log_n = vault.SCRYPT_LOG_N
+        wrapping_key = passphrase_key(passphrase, salt, log_n)
+        _set_meta(connection, "scrypt-log-n", str(log_n).encode())
     _set_meta(connection, "protection", b"key-file" if passphrase is None else b"passphrase")
     _set_meta(connection, "salt", salt)
     _set_meta(connection, "data-key", Vault(wrapping_key).seal(data_key, "data-key"))
@@ -579,7 +582,8 @@ def _data_key(connection: sqlite3.Connection, directory: Path, passphrase: bytes
     elif passphrase is None:
         raise WalletError("the wallet has a passphrase; give it with ACX_PASSPHRASE_FILE")
     else:
-        wrapping_key = passphrase_key(passphrase, _meta(connection, "salt"))
+        log_n = int(_meta(connection, "scrypt-log-n"))
+        wrapping_key = passphrase_key(passphrase, _meta(connection, "salt"), log_n)
         advice = "the passphrase is wrong"
     try:
         return Vault(wrapping_key).open(_meta(connection, "data-key"), "data-key")
