@@ -188,7 +188,7 @@ def same_actors(identities: Sequence[Account]) -> dict[str, str]:
     """The actor of each record: records of the two lists that are one person or company.
 
     They are one where they share a document, or a birth date or registration number together with a
-    name, or, for companies, the whole name and the country.
+    name, or the whole name and the country, unless that is a person's of two words.
     """
     parent = {each.id: each.id for each in identities}
 
@@ -213,10 +213,13 @@ def _same_keys(account: Account) -> Iterable[tuple[str, ...]]:
             yield ("born", account.birth_date, name)
         for number in account.registration_no + account.tax_id + account.id_document:
             yield ("number", re.sub(r"\W", "", number).lower(), name)
-        if account.kind == "organization" and len(name) > 5:
+        # Three words are rarely two people's in one country; a company's name is its own.
+        if (len(name) > 5 and account.kind == "organization") or name.count(" ") > 1:
             for country in account.country:
-                yield ("company", country, name)
+                yield ("called", country, name)
 
 
 def _folded(name: str) -> str:
+    """Words in Latin letters, sorted; the acronym that one list puts in brackets left out."""
+    name = re.sub(r"\([^)]*\)", "", name)
     return " ".join(sorted(re.findall(r"[a-z0-9]+", anyascii(name).lower())))
