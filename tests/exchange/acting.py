@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,8 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acx.exchange.admission.invites import Joined, JoinRequest
 from acx.exchange.intake.intake import Acknowledgement
-from acx.exchange.intake.rules import Known
-from acx.exchange.sequencer.sequencer import Appended
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service, TagsRequest
 from acx.log.checkpoint import open_checkpoint
@@ -253,13 +250,7 @@ class Draft:
         ).key
 
     def post(self, service: Service) -> Acknowledgement:
-        return service.post(self.body, self.poster)
-
-    def submit(self, service: Service) -> Future[Appended | Known]:
-        """Hand it over and wait for nothing."""
-        checked = service.intake.check(self.body, self.poster)
-        assert isinstance(checked, Event)
-        return service.submit(checked)
+        return service.post(self.body, self.poster).result(60)
 
 
 def verify_acknowledgement(acknowledgement: Acknowledgement, draft: Draft) -> None:

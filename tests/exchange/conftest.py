@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +21,6 @@ def postgres() -> Iterator[str]:
     with fast_directory() as directory:
         # Run by root, the server becomes a user of its own, who has to get there.
         directory.chmod(0o755)
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
         server = get_server(directory / "postgres")
         yield server.get_uri()
         server.cleanup()

@@ -22,7 +22,7 @@ Join = Callable[..., Actor]
 
 
 def grow(service: Service, actor: Actor, count: int) -> None:
-    wait([service.submit(actor.report(service).event) for _ in range(count)])
+    wait([service.sequencer.submit(actor.report(service).event) for _ in range(count)])
 
 
 def test_a_reader_of_all_pages_rebuilds_the_root(

@@ -74,7 +74,7 @@ def test_the_same_bytes_again_get_the_same_answer_whoever_sends_them(
     def nobody() -> str:
         raise AssertionError("a repeated post is answered before anybody is asked")
 
-    assert service.post(draft.body, nobody) == first
+    assert service.post(draft.body, nobody).result() == first
 
 
 def test_an_event_is_in_the_feed_verbatim(service: Service, join: Join) -> None:
@@ -122,7 +122,7 @@ def test_nobody_posts_without_a_members_signature(service: Service, join: Join) 
     draft = join("A").report(service)
     stranger = public_key_text(Ed25519PrivateKey.generate())
     with pytest.raises(Unauthenticated):
-        service.post(draft.body, lambda: stranger)
+        service.post(draft.body, lambda: stranger).result()
 
 
 def test_a_suspended_member_neither_posts_nor_reads_and_may_withdraw(
@@ -273,7 +273,7 @@ def test_a_withdrawal_needs_the_key_of_what_it_takes_back_and_nobodys_signature(
     def nobody() -> str:
         raise AssertionError("a withdrawal asks for no poster")
 
-    service.post(actor.withdraw(service, draft).body, nobody)
+    service.post(actor.withdraw(service, draft).body, nobody).result()
     with pytest.raises(ReportClosed):
         actor.withdraw(service, draft, seq=2).post(service)
 
@@ -357,7 +357,7 @@ def test_a_report_needs_the_number_of_its_rate_tag(
     text = presentations.replace("DAY", clock.day)
     body = b'{"event":%b,"presentations":%b}' % (draft.event.raw, text.encode())
     with pytest.raises(MalformedRequest):
-        service.post(body, lambda: draft.actor.public)
+        service.post(body, lambda: draft.actor.public).result()
 
 
 def test_tags_of_no_key_in_force_are_refused(service: Service, join: Join, clock: SetClock) -> None:
@@ -397,7 +397,7 @@ def test_a_hostile_post_is_refused_and_changes_nothing(
 ) -> None:
     size = service.published.size
     with pytest.raises((MalformedRequest, InvalidEvent)):
-        service.post(body, lambda: "")
+        service.post(body, lambda: "").result()
     assert service.published.size == size
 
 
@@ -405,14 +405,14 @@ def test_an_event_that_is_not_canonical_is_refused(service: Service, join: Join)
     draft = join("A").report(service)
     spaced = draft.event.raw.replace(b":", b": ", 1)
     with pytest.raises(InvalidEvent, match="canonical"):
-        service.post(b'{"event":%b,"presentations":{}}' % spaced, draft.poster)
+        service.post(b'{"event":%b,"presentations":{}}' % spaced, draft.poster).result()
 
 
 def test_size_is_checked_before_anything_else(service: Service) -> None:
     with pytest.raises(TooLarge):
-        service.post(b" " * (MAX_POST_BYTES + 1), lambda: "")
+        service.post(b" " * (MAX_POST_BYTES + 1), lambda: "").result()
     with pytest.raises(TooLarge):
-        service.post(b'{"event":"%b","presentations":{}}' % (b"x" * 65536), lambda: "")
+        service.post(b'{"event":"%b","presentations":{}}' % (b"x" * 65536), lambda: "").result()
 
 
 def test_an_erased_event_is_not_acknowledged_again(

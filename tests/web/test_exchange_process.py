@@ -67,7 +67,7 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed_at_any_instant(
     chance = random.SystemRandom()
     waiting = drafts(home, actor, 30 * KILLS)
     acknowledged: dict[str, tuple[Draft, Acknowledgement]] = {}
-    for _ in range(KILLS):
+    for turn in range(KILLS):
         process = Process(home)
         process.start()
         left = [draft for draft in waiting if draft.event.id not in acknowledged]
@@ -75,7 +75,9 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed_at_any_instant(
         threads = [threading.Thread(target=poster.run) for poster in posters]
         for thread in threads:
             thread.start()
-        time.sleep(chance.uniform(0.05, 0.6))
+        while turn == 0 and not any(poster.acknowledged for poster in posters):
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.6))
         process.kill()
         for thread in threads:
             thread.join()

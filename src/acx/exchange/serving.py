@@ -21,20 +21,18 @@ from msgspec import Meta
 from acx.exchange.admission.invites import Joined, JoinRequest, join
 from acx.exchange.admission.members import Member, member_of_token
 from acx.exchange.clock import Clock
-from acx.exchange.errors import MalformedRequest, Unauthenticated, Unavailable
+from acx.exchange.errors import MalformedRequest, Unauthenticated
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
 from acx.exchange.home import Home, Settings
 from acx.exchange.intake.authorise import Poster, Tags, make_tags
 from acx.exchange.intake.contexts import MAX_CONTEXTS
-from acx.exchange.intake.intake import Acknowledgement, Intake
-from acx.exchange.intake.rules import Known
+from acx.exchange.intake.intake import Acknowledgement, Intake, Post
 from acx.exchange.sequencer.outbox import outcome
-from acx.exchange.sequencer.sequencer import Appended, Published, Sequencer
+from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import load_period_secrets
 from acx.log.checkpoint import Checkpoint
-from acx.records.event import Event
 
 POST_SECONDS: Final = 30.0
 """How long a poster waits for its acknowledgement before it is told to ask again."""
@@ -127,6 +125,7 @@ class Service(AbstractContextManager["Service"]):
     def close(self) -> None:
         """Finish the commit in hand and stop."""
         self.live.close()
+        self.intake.close()
         self.sequencer.stop()
 
     @property
@@ -190,24 +189,20 @@ class Service(AbstractContextManager["Service"]):
         with self._database.read() as connection:
             return member_of_token(connection, token)
 
-    def post(self, body: bytes, poster: Poster) -> Acknowledgement:
+    def post(self, body: bytes, poster: Poster) -> Future[Acknowledgement]:
         """Take an event, from its bytes to its acknowledgement.
 
-        Raises:
-            Refused, Unavailable: see `Intake.check` and `Sequencer.submit`.
-        """
-        checked = self.intake.check(body, poster)
-        if isinstance(checked, Acknowledgement):
-            return checked
-        try:
-            place = self.submit(checked).result(POST_SECONDS)
-        except TimeoutError:
-            raise Unavailable("not acknowledged in time: send the same bytes again") from None
-        return self.intake.acknowledge(checked, place)
+        Args:
+            body: of the request.
+            poster: verifies who signed it.
 
-    def submit(self, event: Event) -> Future[Appended | Known]:
-        """Hand a checked event to the sequencer."""
-        return self.sequencer.submit(event)
+        Returns:
+            The answer. It may end in any Refused, HttpSignatureError or Unavailable.
+
+        Raises:
+            Unavailable: too many posts wait already.
+        """
+        return self.intake.take(Post(body, poster))
 
     def log_file(self, path: str) -> Path | bytes:
         """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.

@@ -16,13 +16,15 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from acx.exchange.admission.members import member_of_key
+from acx.exchange.admission.members import Member, member_of_key
 from acx.exchange.errors import Forbidden, MalformedRequest, NotAuthorised
 from acx.exchange.intake.contexts import DAILY_LIMIT, check_taggable
 from acx.records.event import Event
 
 Poster = Callable[[], str]
 """Verifies the request's signature and gives the key that made it."""
+Standing = Callable[[str], Member]
+"""The member in good standing that has a key; see `member_of_key`."""
 
 BRAND_TYPES: Final = frozenset({"assessment", "registration"})
 """Types that a brand signs with the key it joined with."""
@@ -64,7 +66,7 @@ def authorise(
     presentations: Mapping[str, object],
     poster: Poster,
     *,
-    connection: Connection,
+    standing: Standing,
     secrets: Mapping[str, bytes],
 ) -> None:
     """Check that a member who may post this event stands behind it, and that its tags are its own.
@@ -73,7 +75,7 @@ def authorise(
         event: its contexts are already those of its type.
         presentations: by context; today the nonce of the `rate` tag.
         poster: verifies who signed the request; not asked where the event's own key is enough.
-        connection: a transaction that reads.
+        standing: the member with a key, in good standing.
         secrets: period secrets by id.
 
     Raises:
@@ -86,7 +88,7 @@ def authorise(
         # Whoever holds the key of what it takes back may do so, suspended or not.
         return
     member_key = poster()
-    member = member_of_key(connection, member_key)
+    member = standing(member_key)
     if event.type in BRAND_TYPES:
         if member.role != "brand" or event.by != member_key:
             raise NotAuthorised(f"a brand signs its own {event.type}, with the key it joined with")

@@ -8,12 +8,22 @@ and its tags are unspent; (7) authorisation. Then the sequencer decides, and the
 from __future__ import annotations
 
 import base64
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from acx.errors import AcxError
+from acx.exchange.admission.members import member_of_key
 from acx.exchange.clock import Clock
 from acx.exchange.errors import (
     Erased,
@@ -24,10 +34,10 @@ from acx.exchange.errors import (
     TooLarge,
     Unavailable,
 )
-from acx.exchange.intake.authorise import Poster, authorise
+from acx.exchange.intake.authorise import Poster, Standing, authorise
 from acx.exchange.intake.contexts import check_contexts
 from acx.exchange.intake.rules import Known
-from acx.exchange.sequencer.sequencer import Appended, Sequencer
+from acx.exchange.sequencer.sequencer import MAX_WAITING, Appended, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import (
     checkpoint_covering,
@@ -49,6 +59,10 @@ from acx.records.event import (
 
 MAX_PRESENTATIONS_BYTES: Final = 64 * 1024
 MAX_POST_BYTES: Final = MAX_EVENT_BYTES + MAX_PRESENTATIONS_BYTES + 256
+WORKERS: Final = 2
+"""Threads that check posts; most of a check is a signature, outside the interpreter lock."""
+MAX_TOGETHER: Final = 64
+"""Posts that are checked together."""
 
 
 class PostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,67 +97,152 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request to append an event.
+
+    Attributes:
+        body: of the request.
+        poster: verifies who signed it; asked last, and not at all where that does not matter.
+    """
+
+    body: bytes
+    poster: Poster
+
+
+Checked = Event | Acknowledgement | AcxError
+"""The event, to hand to the sequencer; or the answer, if it is in the log already; or a refusal."""
+
+
 class Intake:
-    """Takes posts for one log. Called from any number of threads."""
+    """Takes posts for one log, from any number of threads.
+
+    Posts that come at the same time are checked together: a statement to the database serves them
+    all. One that comes alone waits for nobody.
+    """
 
     def __init__(
         self, database: Database, sequencer: Sequencer, origin: str, *, clock: Clock
     ) -> None:
+        """Begin to take posts.
+
+        Args:
+            database: the log's rows.
+            sequencer: appends what is checked.
+            origin: the log's name.
+            clock: for the dates that reports bear.
+        """
         self._database = database
         self._sequencer = sequencer
         self._origin = origin
         self._clock = clock
         with database.read() as connection:
             self._secrets = load_period_secrets(connection)
+        self._waiting: queue.Queue[tuple[Post, Future[Acknowledgement]] | None] = queue.Queue(
+            MAX_WAITING
+        )
+        self._workers = [
+            threading.Thread(target=self._work, name=f"acx-intake-{n}", daemon=True)
+            for n in range(WORKERS)
+        ]
+        for worker in self._workers:
+            worker.start()
 
-    def check(self, body: bytes, poster: Poster) -> Event | Acknowledgement:
-        """Steps 1 to 7: everything that can be known before the sequencer's turn.
+    def close(self) -> None:
+        """Finish what is being checked and stop; the sequencer goes on."""
+        for _ in self._workers:
+            self._waiting.put(None)
+        for worker in self._workers:
+            worker.join()
 
-        Args:
-            body: of the request.
-            poster: verifies who signed the request.
+    def take(self, post: Post) -> Future[Acknowledgement]:
+        """Check a post and have it appended.
 
         Returns:
-            The event, to hand to the sequencer; or the answer, if it is in the log already.
+            The answer to it. It may end in any Refused, HttpSignatureError or Unavailable.
 
         Raises:
-            Refused: at the step that its class tells.
+            Unavailable: too many wait already.
         """
-        # (1)
-        if len(body) > MAX_POST_BYTES:
-            raise TooLarge(f"a post has at most {MAX_POST_BYTES} bytes")
-        request = _decoded(body)
-        raw = bytes(request.event)
-        if len(raw) > MAX_EVENT_BYTES:
-            raise TooLarge(f"an event has at most {MAX_EVENT_BYTES} bytes")
+        answer: Future[Acknowledgement] = Future()
+        # Who no longer waits cannot take the event back.
+        answer.set_running_or_notify_cancel()
+        try:
+            self._waiting.put_nowait((post, answer))
+        except queue.Full:
+            raise Unavailable("too many events wait to be checked: send it again later") from None
+        return answer
+
+    def check(self, posts: Sequence[Post]) -> list[Checked]:
+        """Everything that can be known of posts before the sequencer's turn; steps 1 to 7."""
+        candidates = [_Candidate(post) for post in posts]
+        for candidate in candidates:
+            # (1)
+            candidate.attempt(candidate.decode)
         with self._database.read() as connection:
             # (2)
-            event_id = short_id(raw)
-            known = (
-                self.known(connection, event_id) if known_events(connection, [event_id]) else None
-            )
-            if known is not None:
-                return known
-            # (3)
-            event = _parsed(raw)
-            # (4)
-            try:
-                verify_event(event, self._origin)
-            except EventError as error:
-                raise InvalidEvent(str(error)) from None
-            # (5)
-            check_contexts(event, self._clock())
+            known = known_events(connection, (c.id for c in candidates if c.open))
+            for candidate in candidates:
+                if candidate.open and candidate.id in known:
+                    candidate.attempt(partial(self._answer_again, candidate, connection))
+                # (3) to (5)
+                candidate.attempt(partial(candidate.verify, self._origin, self._clock()))
             # (6)
-            size = self._sequencer.publisher.published.size
-            (verdict,) = self._sequencer.rules.judge(connection, [event], size, take=False)
-            if isinstance(verdict, EventRefused):
-                raise verdict
-            # An event that is appended and not published yet goes on: the sequencer knows when.
+            self._judge(connection, [candidate for candidate in candidates if candidate.open])
             # (7)
-            authorise(
-                event, request.presentations, poster, connection=connection, secrets=self._secrets
-            )
-        return event
+            standing = cache(partial(member_of_key, connection))
+            for candidate in candidates:
+                candidate.attempt(partial(candidate.authorise, standing, self._secrets))
+        return [candidate.outcome for candidate in candidates]
+
+    def _answer_again(self, candidate: _Candidate, connection: Connection) -> None:
+        candidate.answer = self.known(connection, candidate.id)
+
+    def _judge(self, connection: Connection, candidates: Sequence[_Candidate]) -> None:
+        size = self._sequencer.publisher.published.size
+        events = [candidate.event for candidate in candidates if candidate.event]
+        verdicts = self._sequencer.rules.judge(connection, events, size, take=False)
+        for candidate, verdict in zip(candidates, verdicts, strict=True):
+            # One that is appended and not published yet goes on: the sequencer knows when it is.
+            if isinstance(verdict, EventRefused):
+                candidate.answer = verdict
+
+    def _work(self) -> None:
+        while True:
+            group = [self._waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while group[-1] is not None and len(group) < MAX_TOGETHER:
+                    group.append(self._waiting.get_nowait())
+            posts = [item for item in group if item is not None]
+            try:
+                checked: Sequence[Checked | Exception] = self.check([post for post, _ in posts])
+            except Exception as error:  # noqa: BLE001 -- a dead thread would leave posts waiting
+                checked = [error] * len(posts)
+            for (_, answer), found in zip(posts, checked, strict=True):
+                self._go_on(found, answer)
+            if group[-1] is None:
+                return
+
+    def _go_on(self, checked: Checked | Exception, answer: Future[Acknowledgement]) -> None:
+        """Answer what is decided, and hand the rest to the sequencer."""
+        if isinstance(checked, Acknowledgement):
+            answer.set_result(checked)
+            return
+        if isinstance(checked, Exception):
+            answer.set_exception(checked)
+            return
+        event = checked
+
+        def appended(place: Future[Appended | Known]) -> None:
+            try:
+                answer.set_result(self.acknowledge(event, place.result()))
+            except Exception as error:  # noqa: BLE001 -- whoever waits is told, whatever it is
+                answer.set_exception(error)
+
+        try:
+            self._sequencer.submit(event).add_done_callback(appended)
+        except Unavailable as error:
+            answer.set_exception(error)
 
     def known(self, connection: Connection, event_id: str) -> Acknowledgement | None:
         """The answer to a post that was acknowledged before; None if none was.
@@ -194,20 +293,73 @@ class Intake:
         )
 
 
-def _decoded(body: bytes) -> PostRequest:
-    try:
-        return msgspec.json.decode(body, type=PostRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(f"the post is not {{event, presentations}}: {error}") from None
+class _Candidate:
+    """A post on its way through the checks; the first thing that answers it ends them."""
 
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._raw = b""
+        self._presentations: dict[str, Any] = {}
+        self.id = ""
+        self.event: Event | None = None
+        self.answer: Acknowledgement | AcxError | None = None
 
-def _parsed(raw: bytes) -> Event:
-    try:
-        event = parse_event(raw)
-    except EventError as error:
-        raise InvalidEvent(str(error)) from None
-    if event.type in OPERATOR_TYPES:
-        raise Forbidden(f"a {event.type} is an operator's: it is not taken here")
-    if not event.known:
-        raise InvalidEvent(f"this exchange does not know {event.type!r} v{event.v} yet")
-    return event
+    @property
+    def open(self) -> bool:
+        return self.answer is None
+
+    @property
+    def outcome(self) -> Checked:
+        if self.answer is not None:
+            return self.answer
+        if self.event is None:
+            raise AssertionError("every step was taken")
+        return self.event
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        """Take a step, unless an earlier one has answered; a refusal is an answer."""
+        if self.open:
+            try:
+                step()
+            except AcxError as error:
+                self.answer = error
+
+    def decode(self) -> None:
+        body = self._post.body
+        if len(body) > MAX_POST_BYTES:
+            raise TooLarge(f"a post has at most {MAX_POST_BYTES} bytes")
+        try:
+            request = msgspec.json.decode(body, type=PostRequest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedRequest(f"the post is not {{event, presentations}}: {error}") from None
+        self._raw = bytes(request.event)
+        self._presentations = request.presentations
+        if len(self._raw) > MAX_EVENT_BYTES:
+            raise TooLarge(f"an event has at most {MAX_EVENT_BYTES} bytes")
+        self.id = short_id(self._raw)
+
+    def verify(self, origin: str, now: datetime) -> None:
+        try:
+            # (3)
+            event = parse_event(self._raw)
+            if event.type in OPERATOR_TYPES:
+                raise Forbidden(f"a {event.type} is an operator's: it is not taken here")
+            if not event.known:
+                raise InvalidEvent(f"this exchange does not know {event.type!r} v{event.v} yet")
+            # (4)
+            verify_event(event, origin)
+        except EventError as error:
+            raise InvalidEvent(str(error)) from None
+        # (5)
+        check_contexts(event, now)
+        self.event = event
+
+    def authorise(self, standing: Standing, secrets: Mapping[str, bytes]) -> None:
+        if self.event is not None:
+            authorise(
+                self.event,
+                self._presentations,
+                self._post.poster,
+                standing=standing,
+                secrets=secrets,
+            )

@@ -107,13 +107,14 @@ class Rules:
     def judge(
         self, connection: Connection, events: Sequence[Event], next_index: int, *, take: bool
     ) -> list[Verdict]:
-        """Say of each event whether the log takes it, those taken before it counted in.
+        """Say of each event whether the log takes it.
 
         Args:
             connection: the log, in one state.
             events: well-formed, with the contexts of their types.
             next_index: place of the first event that is taken.
-            take: count the events as appended from now on; if they are not, `load` again.
+            take: the events are to be appended in this order, so each counts for those after it,
+                and from now on; if they are not, `load` again. Otherwise each is judged alone.
         """
         with self._lock:
             bench = _Bench(self, connection, events, next_index)
@@ -196,15 +197,18 @@ class _Bench:
         refusal = self._by_state(event, take=take) or self._by_tags(event)
         if refusal is not None:
             return refusal
-        taken = Taken(self._next)
+        place = self._next
         if take:
-            self._rules.take(taken.index, event)
-            self._taken.setdefault(event.report, []).append((taken.index, event))
+            self._take(place, event)
+        return Taken(place)
+
+    def _take(self, place: int, event: Event) -> None:
+        self._rules.take(place, event)
+        self._taken.setdefault(event.report, []).append((place, event))
         self._next += 1
-        self._events[event.id] = taken.index
+        self._events[event.id] = place
         self._reports.add(event.report)
         self._spenders |= dict.fromkeys(event.tags.items(), event.by)
-        return taken
 
     def _by_state(self, event: Event, *, take: bool) -> EventRefused | None:
         if event.type == "report":

@@ -21,7 +21,7 @@ from acx.exchange.admission.invites import JoinRequest
 from acx.exchange.admission.members import Member
 from acx.exchange.errors import MalformedRequest, Suspended, Unauthenticated, Unavailable
 from acx.exchange.feed.pages import MAX_ENTRIES
-from acx.exchange.intake.intake import MAX_POST_BYTES, Acknowledgement
+from acx.exchange.intake.intake import MAX_POST_BYTES
 from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, TagsRequest, encode_page
 from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
@@ -46,8 +46,8 @@ from acx.web.exchange_api.problems import (
 )
 from acx.web.exchange_api.stream import follow
 
-THREADS: Final = 8
-"""Threads that check posts and read pages; checks spend their time outside the interpreter lock."""
+THREADS: Final = 4
+"""Threads that read pages, and do the rest of what may wait for the disk."""
 MAX_PLACE: Final = 2**53 - 1
 _IMMUTABLE: Final = {"Cache-Control": "public, max-age=604800, immutable"}
 _NEVER_STORED: Final = {"Cache-Control": "no-store"}
@@ -113,16 +113,12 @@ class _Api:
         """Take an event."""
         body = await bounded(request.stream(), MAX_POST_BYTES)
         poster = functools.partial(self._signed_by, request, body)
-        checked = await self._run(self._service.intake.check, body, poster)
-        if not isinstance(checked, Acknowledgement):
-            place = asyncio.wrap_future(self._service.submit(checked))
-            try:
-                async with asyncio.timeout(POST_SECONDS):
-                    taken = await place
-            except TimeoutError:
-                raise Unavailable("not acknowledged in time: send the same bytes again") from None
-            checked = await self._run(self._service.intake.acknowledge, checked, taken)
-        return _json(checked)
+        answer = asyncio.wrap_future(self._service.post(body, poster))
+        try:
+            async with asyncio.timeout(POST_SECONDS):
+                return _json(await answer)
+        except TimeoutError:
+            raise Unavailable("not acknowledged in time: send the same bytes again") from None
 
     async def entries(self, request: Request) -> Response:
         """A page of entries."""

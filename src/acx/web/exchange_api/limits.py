@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -44,6 +45,7 @@ class Allowance:
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._clock = clock
+        self._lock = threading.Lock()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, caller: str) -> None:
@@ -52,17 +54,18 @@ class Allowance:
         Raises:
             RateLimited: the allowance is used up.
         """
-        now = self._clock()
-        left, since = self._buckets.pop(caller, (float(self._rate.burst), now))
-        left = min(self._rate.burst, left + (now - since) * self._rate.per_second)
-        if left < 1:
-            self._buckets[caller] = (left, now)
+        with self._lock:
+            now = self._clock()
+            left, since = self._buckets.pop(caller, (float(self._rate.burst), now))
+            left = min(self._rate.burst, left + (now - since) * self._rate.per_second)
+            spent = left < 1
+            self._buckets[caller] = (left if spent else left - 1, now)
+            if len(self._buckets) > MAX_CALLERS:
+                self._buckets.popitem(last=False)
+        if spent:
             raise RateLimited(
                 f"more than {self._rate.per_second:g} requests a second: wait a little"
             )
-        self._buckets[caller] = (left - 1, now)
-        if len(self._buckets) > MAX_CALLERS:
-            self._buckets.popitem(last=False)
 
 
 async def bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
