@@ -45,7 +45,7 @@ BAR_SECONDS = 30.0
 def main() -> None:
     """Serve a log, sync it, and print what it took."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
-    server = multiprocessing.Process(target=_serve, args=(sending,), daemon=True)
+    server = multiprocessing.Process(target=serve, args=(sending,), daemon=True)
     server.start()
     port, log_key = receiving.recv()
     with tempfile.TemporaryDirectory() as directory:
@@ -66,7 +66,8 @@ def main() -> None:
     print(f"  bar {BAR_SECONDS:.0f} s: {'met' if elapsed < BAR_SECONDS else 'NOT met'}")
 
 
-def _serve(sending: Connection) -> None:
+def serve(sending: Connection) -> None:
+    """Serve the log; tells its port and key once it does."""
     pages, log_key = _pages()
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +84,11 @@ def _serve(sending: Connection) -> None:
         def log_message(self, *_: object) -> None:
             """Be quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Be quiet: clients may be killed."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     sending.send((server.server_address[1], log_key))
     server.serve_forever()
 
