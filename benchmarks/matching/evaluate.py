@@ -153,7 +153,8 @@ def evaluate(split: Split, size: str, *, cases: bool) -> dict[str, Any]:
     figures = report(run, data, details=True)
     if cases:
         write_cases(run, data)
-    _draw({"acx": run}, data, f"{split} split, {len(data.subjects):,} reports", f"curve-{split}")
+    if split == "test":
+        _draw({"acx": run}, data, f"test split, {len(data.subjects):,} reports", "curve-test")
     return figures
 
 
@@ -187,7 +188,8 @@ def on_name_pairs(path: Path | None) -> dict[str, Any]:
         print("\nname pairs: skipped, no build/matching/cases.csv (see README.md)")
         return {}
     figures: dict[str, Any] = {}
-    for name, command in {"acx": ACX, **name_peers()}.items():
+    # Told that most of these names have a match, acx says of more pairs how probable they are.
+    for name, command in {"acx": (*ACX, "--prior", "0.9"), **name_peers()}.items():
         scores = published.own_pairs(run_program(name, command, data.folder)[0], data.folder)
         pairs = scores.filter(pl.col("score") > 0).with_columns(right="match")
         wanted = int(scores["match"].sum())
