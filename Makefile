@@ -31,7 +31,7 @@ demo: .venv/base ## an exchange and three stores on this machine: report, inform
 	@$(BIN)/acx demo $(DEMO_ARGS)
 
 test: .venv/dev ## all the tests
-	$(BIN)/pytest $(TEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(TEST_ARGS)
 
 lint: .venv/dev ## style, types, the import contract
 	$(BIN)/ruff check

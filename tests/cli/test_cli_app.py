@@ -13,7 +13,7 @@ def commands(
     group: click.Group, prefix: tuple[str, ...] = ()
 ) -> list[tuple[tuple[str, ...], click.Command]]:
     found = []
-    context = click.Context(group, info_name="acx")
+    context = click.Context(group, info_name="acx", **app.root.context_settings)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None

@@ -33,7 +33,12 @@ def cli_page() -> str:
 def _sections(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
     parent = click.Context(click.Group(), info_name=" ".join(path[:-1])) if path[1:] else None
     context = click.Context(
-        command, info_name=path[-1], parent=parent, max_content_width=96, terminal_width=96
+        command,
+        info_name=path[-1],
+        parent=parent,
+        max_content_width=96,
+        terminal_width=96,
+        help_option_names=root.context_settings["help_option_names"],
     )
     heading = "#" * min(len(path) + 1, 4)
     yield f"\n{heading} {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n"
