@@ -11,10 +11,12 @@ import pytest
 from tests.member.lying_exchange import LyingExchange, Problem
 from tests.member.processes import FAST, send_for_ever
 
+from acx.member.client import ExchangeClient
 from acx.member.contribute import Draft
 from acx.member.errors import BadReceipt, ContributionError, Unreachable
 from acx.member.home import Confirmation, Member
 from acx.member.outbox import Sent
+from acx.member.sync import sync
 from acx.records.account import Account
 from acx.records.event import Act, Dispute, Event, Resolution, parse_event, stand_context
 from acx.records.files.reports import ReportRow
@@ -359,6 +361,23 @@ def test_an_acknowledged_report_that_is_not_in_the_log_is_told(
     with pytest.raises(Exception, match="two different logs") as refused:
         member.sync()
     assert getattr(refused.value, "exit_code", None) == 5
+
+
+def test_an_acknowledged_report_that_a_later_log_lacks_is_told(
+    exchange: LyingExchange, member: Member
+) -> None:
+    report(member, row(1))
+    honest = list(exchange.entries)
+    # Another process, which knows nothing of our receipts, has followed another log already.
+    exchange.entries.clear()
+    for number in range(3):
+        exchange.report(f"seller {number}")
+    with member.replica() as replica:
+        sync(replica, ExchangeClient(member.url, token="t"), threads=1)
+    assert len(honest) == 1
+    with pytest.raises(BadReceipt, match="another event there") as refused:
+        member.sync()
+    assert len(refused.value.evidence) == 2
 
 
 def test_two_senders_do_not_send_at_once(

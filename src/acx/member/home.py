@@ -36,7 +36,7 @@ from acx.member.contribute import (
 )
 from acx.member.errors import ContributionError, NoMember, SettingError
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
-from acx.member.outbox import Outbox, Sent
+from acx.member.outbox import Outbox, Sent, check_acknowledged
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
@@ -296,11 +296,8 @@ class Member:
         replica: Replica,
         progress: Progress | None = None,
     ) -> Synced:
-        receipts = [
-            message.receipt.partition("\n\n")[2]
-            for message in wallet.messages(states=("acknowledged",))
-            if message.index is not None and message.index >= replica.size
-        ]
+        # Below the proof, a receipt holds the checkpoint that it was signed under.
+        receipts = [message.receipt.partition("\n\n")[2] for message in wallet.unchecked()]
         synced = sync(
             replica,
             client,
@@ -308,6 +305,8 @@ class Member:
             threads=self.settings.threads,
             progress=progress,
         )
+        with replica.keeping_evidence():
+            check_acknowledged(wallet, replica)
         if needs_recovery(wallet):
             recover(wallet, replica)
         return synced

@@ -22,7 +22,7 @@ import msgspec
 
 from acx.member.authorise import Authorisation, Authoriser
 from acx.member.client import Acknowledgement
-from acx.member.errors import BadAnswer, ContributionError, ExchangeError, Refused
+from acx.member.errors import BadAnswer, BadReceipt, ContributionError, ExchangeError, Refused
 from acx.member.recovery import day_of, restored_on
 from acx.member.replica import Replica
 from acx.member.trusted_log import TrustedLog
@@ -315,3 +315,26 @@ def _settled(contribution: Contribution, message: Message, event: Event) -> Cont
         next_seq=max(contribution.next_seq, event.seq + 1),
         event=event.id if message.type == contribution.kind else contribution.event,
     )
+
+
+def check_acknowledged(wallet: Wallet, replica: Replica) -> None:
+    """Look in the replica for what the exchange said it has taken.
+
+    Raises:
+        BadReceipt: something else stands there. Both signed heads prove it.
+    """
+    size, checkpoint = replica.size, replica.checkpoint
+    found: list[Message] = []
+    for message in wallet.unchecked():
+        if message.index is None or message.index >= size:
+            continue
+        event = replica.entry(message.index).event
+        # An entry that was erased meanwhile has no event to compare.
+        if event and event != message.event:
+            raise BadReceipt(
+                f"the exchange acknowledged our {message.type} at index {message.index}, and the"
+                " log has another event there; tell the operator and the other members",
+                evidence=(message.receipt, checkpoint.note if checkpoint else ""),
+            )
+        found.append(message)
+    wallet.mark_checked(found)

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -53,9 +53,11 @@ CREATE TABLE message (
     id INTEGER PRIMARY KEY,
     contribution INTEGER NOT NULL REFERENCES contribution (id),
     state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'acknowledged', 'failed')),
+    checked INTEGER NOT NULL DEFAULT 0,
     sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX message_state ON message (state, contribution);
+CREATE INDEX message_unchecked ON message (id) WHERE state = 'acknowledged' AND NOT checked;
 CREATE TABLE decision (
     id INTEGER PRIMARY KEY,
     account BLOB NOT NULL,
@@ -411,6 +413,18 @@ class Wallet:
                 " GROUP BY contribution ORDER BY 1"
             ).fetchall()
         return [identifier for (identifier,) in rows]
+
+    def unchecked(self) -> list[Message]:
+        """Acknowledged messages that were not yet looked for in the replica."""
+        return self._select(Message, "WHERE state = 'acknowledged' AND NOT checked ORDER BY id", ())
+
+    def mark_checked(self, messages: Sequence[Message]) -> None:
+        """Note that the replica holds these messages where the exchange said."""
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE message SET checked = 1 WHERE id = ?",
+                [(message.id,) for message in messages],
+            )
 
     def count_unsettled(self) -> int:
         """Number of messages that are still to be acknowledged."""
