@@ -4,8 +4,9 @@
 one account (`check`) or many (`screen`).
 """
 
+from acx.matching.decide import Hit
 from acx.matching.errors import BadIndex, BadOption, MatchingError
-from acx.matching.index import Hit, MatchOptions, SubjectIndex
-from acx.matching.match import match
+from acx.matching.index import SubjectIndex, match
+from acx.matching.options import MatchOptions
 
 __all__ = ["BadIndex", "BadOption", "Hit", "MatchOptions", "MatchingError", "SubjectIndex", "match"]

@@ -1,94 +1,316 @@
 """Addresses: what of them agrees, part by part, in whatever order they were written.
 
-An address is read as words and numbers. `same`: all of them; `building`: a number with the word
-beside it (house and street, in either order); `postcode`; `place`: a word that is not a street's.
+An address is read as words, house numbers, units (rooms, floors) and postcodes; words that say
+nothing of where («street», «district») are left out. `same`: number, words and unit; `building`:
+number and street; `street`: words, no number against; `postcode`; `place`: a town or a district.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from acx.matching.columns import Ragged, hash_strings, mix, starts_of
+from acx.matching.compiled import I64, U64, U8, find, hash_bytes, inner, kernel, salted, scatter
+from acx.matching.frequencies import Frequencies, rarity, word_rarity
+from acx.matching.text import Text, Values, data_lines, hash_text
 
-GENERIC: Final = frozenset(
-    "street st str road rd avenue ave av blvd boulevard lane ln drive dr way square sq no nr num numero number "
-    "unit suite ste apt apartment room rm floor fl flat building bldg block blk tower house hno "
-    "district dist province prov city county town village state region po box postcode zip "
-    "calle carrera cra cll col colonia rue via strasse straße ulitsa ul prospekt pr jalan jl lu jie "
-    "hao dong shi qu sheng xian zhen xiang cun and of the de la el del di da do der den von van "
-    "international zone area near opposite behind c o co".split()
-)
+MAX_PARTS: Final = 24
+"""Parts compared of one address."""
+
+WORD, NUMBER, UNIT, POSTCODE = 0, 1, 2, 3
+"""What a part is."""
+
+CODE, KIND = 0, 1
+"""Columns of a part."""
+
+SAME, BUILDING, STREET, POSTCODE_ONLY, PLACE, DIFFERENT = 0, 1, 2, 3, 4, -1
+"""Levels of the model's field `address`, in its order."""
+
+PART_KEY, BUILDING_KEY = np.uint64(121), np.uint64(122)
+"""Salts of the keys that addresses give."""
 
 
-def address_values(addresses: pl.DataFrame) -> pl.DataFrame:
-    """Words of addresses.
+class AddressWords(NamedTuple):
+    """Words that name no place: codes, sorted, and whether a number beside one is a unit."""
 
-    Args:
-        addresses: `row`, `value`, the value in Latin letters.
+    codes: U64
+    unit: U8
+
+
+@cache
+def address_words() -> AddressWords:
+    """The room's list of such words."""
+    words = {hash_text(word): role == "unit" for word, role in data_lines("address_words.tsv")}
+    codes = sorted(words)
+    return AddressWords(
+        np.array(codes, np.uint64), np.array([words[code] for code in codes], np.uint8)
+    )
+
+
+class Addresses(NamedTuple):
+    """Addresses of all rows of one side.
+
+    Attributes:
+        starts: row i's addresses are `starts[i]:starts[i + 1]`.
+        first: address j's parts are `first[j]:first[j + 1]`.
+        parts: parts × 2: its code, and what it is.
+    """
+
+    starts: I64
+    first: I64
+    parts: U64
+
+
+def parse_addresses(values: Values) -> Addresses:
+    """Divide folded addresses into parts."""
+    text = values.text
+    first = np.zeros(len(text.offsets), np.int64)
+    parts = np.empty((_count_parts(text), 2), np.uint64)
+    size = _parse(text, address_words(), first, parts, np.empty(64, np.uint8))
+    return Addresses(values.starts, first, parts[:size].copy())
+
+
+@kernel
+def _count_parts(text: Text) -> int:
+    """No fewer parts than there are, at most `MAX_PARTS` of each address."""
+    total = 0
+    for v in range(len(text.offsets) - 1):
+        count = 1
+        for i in range(text.offsets[v], text.offsets[v + 1]):
+            if not 97 <= text.data[i] <= 122:
+                count += 1
+        total += count if count < MAX_PARTS else MAX_PARTS
+    return total
+
+
+@inner
+def _read_part(data: U8, i: int, end: int, buffer: U8) -> tuple[int, int, int]:
+    """Copy one run of letters and digits; returns where it ends, its size, and its digits."""
+    size, digits = 0, 0
+    while i < end:
+        c = data[i]
+        if 48 <= c <= 57 or 97 <= c <= 122:
+            if size < len(buffer):
+                buffer[size] = c
+                size += 1
+                if c <= 57:
+                    digits += 1
+        elif c != 39 and c != 96:
+            break
+        i += 1
+    return i, size, digits
+
+
+@kernel
+def _parse(text: Text, known: AddressWords, first: I64, parts: U64, buffer: U8) -> int:
+    """Fill `first` and `parts`; returns how many parts."""
+    data = text.data
+    n = 0
+    for v in range(len(text.offsets) - 1):
+        i, end = text.offsets[v], text.offsets[v + 1]
+        begin = n
+        after_unit, after_number = False, False
+        while i < end and n - begin < MAX_PARTS:
+            c = data[i]
+            if not (97 <= c <= 122 or 48 <= c <= 57):
+                if c == 35:
+                    after_unit = True
+                elif c == 44 or c == 59:
+                    after_unit = False
+                i += 1
+                continue
+            i, size, digits = _read_part(data, i, end, buffer)
+            if digits:
+                size = _without_ordinal(buffer, size)
+                zeros = 0
+                while zeros < size - 1 and buffer[zeros] == 48:
+                    zeros += 1
+                kind = NUMBER
+                if digits >= 5:
+                    kind = POSTCODE
+                elif after_unit:
+                    kind = UNIT
+                parts[n, CODE] = hash_bytes(buffer, zeros, size)
+                parts[n, KIND] = kind
+                after_number, after_unit = kind == NUMBER, False
+                n += 1
+                continue
+            word = hash_bytes(buffer, 0, size)
+            place = find(known.codes, word)
+            if place < 0:
+                after_unit, after_number = False, False
+                if size > 1:
+                    parts[n, CODE] = word
+                    parts[n, KIND] = WORD
+                    n += 1
+            elif known.unit[place]:
+                # «room 12», and «12 room» as Chinese has it.
+                if after_number and _ends_part(data, i, end):
+                    parts[n - 1, KIND] = UNIT
+                else:
+                    after_unit = True
+        first[v + 1] = n
+    return n
+
+
+@inner
+def _ends_part(data: U8, i: int, end: int) -> bool:
+    """Whether no number follows before the next separator."""
+    while i < end and (data[i] == 32 or data[i] == 46):
+        i += 1
+    return i >= end or not 48 <= data[i] <= 57
+
+
+@inner
+def _without_ordinal(buffer: U8, size: int) -> int:
+    """«5th» is 5."""
+    if size >= 3 and 48 <= buffer[size - 3] <= 57:
+        a, b = buffer[size - 2], buffer[size - 1]
+        if (
+            (a == 116 and b == 104)
+            or (a == 115 and b == 116)
+            or (a == 110 and b == 100)
+            or (a == 114 and b == 100)
+        ):
+            return size - 2
+    return size
+
+
+@inner
+def address_keys(addresses: Addresses, row: int, keys: U64, n: int) -> int:
+    """Keys of a row's addresses, written from `keys[n]` on; returns their new end.
+
+    Each part, which counts how common it is; each house number with the words next to it.
+    """
+    starts, bounds, parts = addresses.starts, addresses.first, addresses.parts
+    for j in range(starts[row], starts[row + 1]):
+        first, last = bounds[j], bounds[j + 1]
+        for p in range(first, last):
+            keys[n] = salted(parts[p, CODE], PART_KEY)
+            n += 1
+            if parts[p, KIND] == NUMBER:
+                for q in range(_near_first(p, first), _near_last(p, last)):
+                    if parts[q, KIND] == WORD:
+                        keys[n] = building_key(parts[p, CODE], parts[q, CODE])
+                        n += 1
+    return n
+
+
+@inner
+def _near_first(p: int, first: int) -> int:
+    """Where the neighbourhood of a part begins."""
+    return p - 2 if p - 2 > first else first
+
+
+@inner
+def _near_last(p: int, last: int) -> int:
+    """Where the neighbourhood of a part ends."""
+    return p + 3 if p + 3 < last else last
+
+
+@inner
+def building_key(number: np.uint64, word: np.uint64) -> np.uint64:
+    """The key of a house number and a word beside it."""
+    return salted(scatter(number) + word, BUILDING_KEY)
+
+
+@inner
+def most_address_keys(addresses: Addresses, row: int) -> int:
+    """No row has more keys of addresses than this."""
+    parts = addresses.first[addresses.starts[row + 1]] - addresses.first[addresses.starts[row]]
+    return 5 * parts
+
+
+@inner
+def _street_rarity(
+    a: U64, first_a: int, last_a: int, b: U64, first_b: int, last_b: int, frequencies: Frequencies
+) -> float:
+    """What the rarest house number with a word beside it that both have is worth, 0 if none."""
+    best = 0.0
+    for p in range(first_a, last_a):
+        if a[p, KIND] != NUMBER:
+            continue
+        for q in range(first_b, last_b):
+            if b[q, KIND] != NUMBER or a[p, CODE] != b[q, CODE]:
+                continue
+            for x in range(_near_first(p, first_a), _near_last(p, last_a)):
+                if a[x, KIND] != WORD:
+                    continue
+                for y in range(_near_first(q, first_b), _near_last(q, last_b)):
+                    if a[x, CODE] == b[y, CODE]:
+                        worth = rarity(frequencies, building_key(a[p, CODE], a[x, CODE]), 24.0)
+                        if worth > best:
+                            best = worth
+    return best
+
+
+@inner
+def compare_addresses(
+    a: Addresses, j: int, b: Addresses, k: int, frequencies: Frequencies
+) -> tuple[float, int]:
+    """Compare address j of a with address k of b.
 
     Returns:
-        One line a word: `row`, `address` (a number for each address), `word`, `numeric`.
+        Bits that what agrees is worth, and the level.
     """
-    folded = (
-        pl.col("value")
-        .str.to_lowercase()
-        .str.replace_all(r"['’`]", "")
-        .str.replace_all(r"([a-z])(\d)", "$1 $2")
-        .str.replace_all(r"(\d)([a-z]{2,})", "$1 $2")
-        .str.replace_all(r"[^\p{L}\p{N}]+", " ")
-        .str.strip_chars()
-    )
-    return (
-        addresses.select(
-            "row",
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias("address"),
-            word=folded.str.split(" "),
-        )
-        .with_columns(pl.col("word").list.head(24))
-        .explode("word")
-        .filter(pl.col("word").is_not_null() & (pl.col("word") != ""))
-        .with_columns(numeric=pl.col("word").str.contains(r"^\d"))
-        .filter(~pl.col("word").is_in(list(GENERIC)))
-    )
+    parts_a, parts_b = a.parts, b.parts
+    first_a, last_a, first_b, last_b = a.first[j], a.first[j + 1], b.first[k], b.first[k + 1]
+    # Counts by kind, eight bits each: what a has, what b has, what agrees.
+    have_a, have_b, agree = 0, 0, 0
+    words, numbers = 0.0, 0.0
+    for q in range(first_b, last_b):
+        have_b += 1 << (8 * np.int64(parts_b[q, KIND]))
+    for p in range(first_a, last_a):
+        kind = np.int64(parts_a[p, KIND])
+        have_a += 1 << (8 * kind)
+        for q in range(first_b, last_b):
+            if parts_a[p, CODE] != parts_b[q, CODE]:
+                continue
+            other = np.int64(parts_b[q, KIND])
+            if kind != other and (kind == POSTCODE or other == POSTCODE):
+                continue
+            worth = word_rarity(frequencies, salted(parts_a[p, CODE], PART_KEY))
+            if kind == WORD:
+                agree += 1
+                words += worth if worth < 12.0 else 12.0
+            elif kind == other:
+                agree += 1 << (8 * kind)
+                numbers += worth if worth < 9.0 else 9.0
+            else:
+                # One side says that it is a unit, the other does not say.
+                agree += 1 << (8 * NUMBER)
+                numbers += 3.0
+            break
+    fewer = have_a & 255 if have_a & 255 < have_b & 255 else have_b & 255
+    agree_words = agree & 255
+    street = 0.0
+    if _some(agree, NUMBER):
+        street = _street_rarity(parts_a, first_a, last_a, parts_b, first_b, last_b, frequencies)
+    if street > 0 and not _against(have_a, have_b, agree, POSTCODE):
+        bits = words + numbers
+        if street + 0.5 * numbers < bits:
+            bits = street + 0.5 * numbers
+        unit = _some(have_a, UNIT) or _some(have_b, UNIT)
+        if (not unit or _some(agree, UNIT)) and 2 * agree_words >= fewer:
+            return bits, SAME
+        return bits if bits < street else street, BUILDING
+    if agree_words >= 2 and 2 * agree_words > fewer and not _against(have_a, have_b, agree, NUMBER):
+        return 0.7 * words, STREET
+    if _some(agree, POSTCODE):
+        return 0.3 * words + numbers, POSTCODE_ONLY
+    if agree_words:
+        return 0.4 * words, PLACE
+    return 0.0, DIFFERENT
 
 
-def address_codes(words: pl.DataFrame, n: int) -> Ragged:
-    """Codes of addresses for the levels of the model's `address` field."""
-    row = words["row"].to_numpy().astype(np.int64)
-    address = words["address"].to_numpy().astype(np.int64)
-    numeric = words["numeric"].to_numpy()
-    digits = words["word"].str.count_matches(r"\d").to_numpy()
-    code = hash_strings(words["word"], "address")
-    rows, parts, levels = [], [], []
+@inner
+def _some(counts: int, kind: int) -> bool:
+    return (counts >> (8 * kind)) & 255 > 0
 
-    def emit(level: int, selected: np.ndarray, codes: np.ndarray) -> None:
-        rows.append(row[selected])
-        parts.append(codes)
-        levels.append(np.full(len(codes), level))
 
-    if len(row):
-        mixed = mix(code)
-        first = np.flatnonzero(np.r_[True, address[1:] != address[:-1]])
-        total = np.add.reduceat(mixed, first)
-        counts = np.diff(np.r_[first, len(row)])
-        has_number = np.logical_or.reduceat(numeric, first)
-        whole = has_number & (counts >= 3)
-        emit(0, first[whole], mix(total[whole], 11))
-        for distance in (1, 2):
-            left = np.arange(len(row) - distance)
-            right = left + distance
-            pair = (address[left] == address[right]) & (numeric[left] != numeric[right])
-            emit(1, left[pair], mix(mixed[left[pair]] + mixed[right[pair]], 12))
-        postcode = np.flatnonzero(numeric & (digits >= 4))
-        emit(2, postcode, mix(code[postcode], 13))
-        place = np.flatnonzero(~numeric)
-        emit(3, place, mix(code[place], 14))
-    all_rows = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    order = np.argsort(all_rows, kind="stable")
-    codes = np.zeros((4, len(order)), np.uint64)
-    if len(order):
-        codes[np.concatenate(levels)[order], np.arange(len(order))] = np.concatenate(parts)[order]
-    return Ragged(starts_of(all_rows[order], n), codes)
+@inner
+def _against(have_a: int, have_b: int, agree: int, kind: int) -> bool:
+    """Whether both have parts of a kind, and none agrees."""
+    return _some(have_a, kind) and _some(have_b, kind) and not _some(agree, kind)

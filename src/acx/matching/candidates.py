@@ -1,48 +1,244 @@
-"""Which pairs are worth comparing: those that share a key, rare keys first, under a budget."""
+"""Which subjects are worth comparing: those that share a key, rare keys first, under a budget.
+
+A candidate's score is what its shared keys would be worth; those whose score cannot become a hit
+with all that keys do not show are not compared.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from acx.matching.columns import I64, U64, expand, find
+from acx.matching.compare import compare
+from acx.matching.compiled import F64, I64, U64, U8, inner, kernel
+from acx.matching.frequencies import Frequencies
+from acx.matching.images import BANDS, band_key
+from acx.matching.model import FIELDS, Weights
+from acx.matching.profiles import Profiles, key_bounds, row_keys
+from acx.matching.table import MOST_SHARERS, Table, locate
 
-MAX_SHARERS: Final = 24
-"""A key that more subjects share finds nobody: it would cost much and say little."""
+READ: Final = 512
+"""Subjects that the keys of one account may lead to."""
+COMPARED: Final = 24
+"""Candidates that are compared for one account, the best scored."""
+SLACK: Final = 2.0
+"""Bits that evidence without a key may add to a candidate's score, less what keys say twice."""
+MOST_KEY_BITS: Final = 16.0
 
-BUDGET: Final = 10
-"""Candidates looked at for one account."""
+_SLOTS: Final = 2048
+_SCORES: Final = 1024
 
 
-def candidates(rows: I64, keys: U64, table: U64, starts: I64, postings: I64) -> tuple[I64, I64]:
-    """Pairs that share a key.
+class Subjects(NamedTuple):
+    """Who may be found.
+
+    Attributes:
+        profiles: the subjects.
+        alive: which of them still count.
+        table: their keys.
+    """
+
+    profiles: Profiles
+    alive: U8
+    table: Table
+
+
+class _Scratch(NamedTuple):
+    """Memory that one thread's search uses again for each account.
+
+    Attributes:
+        keys: keys of the account, then places of those that subjects have.
+        places: the places, the rarest key's first.
+        sizes: how many keys have how many sharers.
+        subject: a hash table of candidates: the subject in each slot, -1 if free.
+        score: the candidates' scores.
+        used: slots in use, and how many candidates have each score.
+        outcome: the comparison of one pair.
+    """
+
+    keys: U64
+    places: I64
+    sizes: I64
+    subject: I64
+    score: F64
+    used: I64
+    outcome: F64
+
+
+def screen_rows(
+    accounts: Profiles,
+    first: int,
+    last: int,
+    subjects: Subjects,
+    frequencies: Frequencies,
+    weights: Weights,
+    needed: float,
+    same: int = -1,
+) -> I64:
+    """Find the subjects that accounts probably are.
 
     Args:
-        rows: rows of the accounts, one for each of their keys.
-        keys: the keys.
-        table: different keys of the subjects, sorted.
-        starts: subjects of key i are `postings[starts[i]:starts[i + 1]]`.
-        postings: rows of subjects.
+        accounts: who is screened.
+        first: row to begin with.
+        last: row to end before.
+        subjects: who may be found.
+        frequencies: how common values are.
+        weights: the model.
+        needed: bits that make a hit.
+        same: subjects are the accounts, moved by so many rows; -1 if they are others.
 
     Returns:
-        Row of the account and row of the subject, each pair once, sorted.
+        Hits × 2: row of the account, row of the subject.
     """
-    place = find(table, keys)
-    known = place >= 0
-    rows, place = rows[known], place[known]
-    sharers = starts[place + 1] - starts[place]
-    rare = sharers <= MAX_SHARERS
-    rows, place, sharers = rows[rare], place[rare], sharers[rare]
-    order = np.lexsort((sharers, rows))
-    rows, place, sharers = rows[order], place[order], sharers[order]
-    spent = np.cumsum(sharers) - sharers
-    new = np.r_[True, rows[1:] != rows[:-1]] if len(rows) else np.empty(0, np.bool_)
-    before = spent - np.maximum.accumulate(np.where(new, spent, 0)) if len(rows) else spent
-    affordable = before < BUDGET
-    rows, place = rows[affordable], place[affordable]
-    owner, position = expand(starts, place)
-    combined = np.sort((rows[owner].astype(np.int64) << 32) | postings[position])
-    if len(combined):
-        combined = combined[np.r_[True, combined[1:] != combined[:-1]]]
-    return combined >> 32, combined & 0xFFFFFFFF
+    room = np.diff(key_bounds(accounts)[first : last + 1]) + 16 * BANDS * np.diff(
+        accounts.images.starts[first : last + 1]
+    )
+    most = int(room.max(initial=0))
+    scratch = _Scratch(
+        np.empty(most, np.uint64),
+        np.empty(most, np.int64),
+        np.empty(MOST_SHARERS + 2, np.int64),
+        np.full(_SLOTS, -1, np.int64),
+        np.empty(_SLOTS, np.float64),
+        np.empty(_SLOTS + _SCORES, np.int64),
+        np.empty((2, len(FIELDS))),
+    )
+    hits = np.empty((last - first + COMPARED * 4, 2), np.int64)
+    found: list[npt.NDArray[np.int64]] = []
+    while first < last:
+        first, count = _screen(
+            accounts, first, last, subjects, frequencies, weights, needed, same, scratch, hits
+        )
+        found.append(hits[:count].copy())
+    return np.concatenate(found) if found else hits[:0]
+
+
+@kernel
+def _screen(
+    accounts: Profiles,
+    first: int,
+    last: int,
+    subjects: Subjects,
+    frequencies: Frequencies,
+    weights: Weights,
+    needed: float,
+    same: int,
+    scratch: _Scratch,
+    hits: I64,
+) -> tuple[int, int]:
+    """Screen rows until `hits` is full; returns the row to go on with, and the hits written."""
+    slots, scores, used = scratch.subject, scratch.score, scratch.used
+    alive, profiles = subjects.alive, subjects.profiles
+    written = 0
+    for row in range(first, last):
+        if written + READ > len(hits) and written > 0:
+            return row, written
+        candidates = _gather(accounts, row, subjects.table, frequencies, scratch)
+        least = _cut(candidates, scratch)
+        if least < needed - SLACK:
+            least = needed - SLACK
+        for c in range(candidates):
+            slot = used[c]
+            subject, score = slots[slot], scores[slot]
+            slots[slot] = -1
+            if score < least or alive[subject] == 0 or (same >= 0 and subject == row + same):
+                continue
+            total = compare(accounts, row, profiles, subject, frequencies, weights, scratch.outcome)
+            if total >= needed and written < len(hits):
+                hits[written, 0], hits[written, 1] = row, subject
+                written += 1
+    return last, written
+
+
+@inner
+def _gather(
+    accounts: Profiles, row: int, table: Table, frequencies: Frequencies, scratch: _Scratch
+) -> int:
+    """Score the subjects that share keys with a row; returns how many, their slots in `used`."""
+    count = row_keys(accounts, row, scratch.keys)
+    count = _image_neighbours(accounts, row, scratch.keys, count)
+    found = _by_rarity(table, count, scratch)
+    places, slots, scores, used = scratch.places, scratch.subject, scratch.score, scratch.used
+    starts, rows = table.starts, table.rows
+    candidates, reading = 0, 0
+    for k in range(found):
+        place = places[k]
+        start, end = starts[place], starts[place + 1]
+        reading += end - start
+        if reading > READ:
+            break
+        worth = np.log2(frequencies.accounts / (end - start))
+        if worth > MOST_KEY_BITS:
+            worth = MOST_KEY_BITS
+        for p in range(start, end):
+            subject = np.int64(rows[p])
+            slot = (subject * 2654435761) & (_SLOTS - 1)
+            while slots[slot] >= 0 and slots[slot] != subject:
+                slot = (slot + 1) & (_SLOTS - 1)
+            if slots[slot] < 0:
+                slots[slot] = subject
+                scores[slot] = 0.0
+                used[candidates] = slot
+                candidates += 1
+            scores[slot] += worth
+    return candidates
+
+
+@inner
+def _image_neighbours(accounts: Profiles, row: int, keys: U64, count: int) -> int:
+    """Add the keys of all bands that differ in one bit."""
+    starts, bits = accounts.images.starts, accounts.images.bits
+    for j in range(starts[row], starts[row + 1]):
+        for band in range(BANDS):
+            for bit in range(16):
+                flipped = np.uint64(1) << np.uint64(bit)
+                keys[count] = band_key(bits, j, band, flipped)
+                count += 1
+    return count
+
+
+@inner
+def _by_rarity(table: Table, count: int, scratch: _Scratch) -> int:
+    """Places of keys that subjects have, the rarest first (a counting sort)."""
+    keys, sizes, places = scratch.keys, scratch.sizes, scratch.places
+    known, directory, starts = table.keys, table.directory, table.starts
+    for size in range(len(sizes)):
+        sizes[size] = 0
+    found = 0
+    for k in range(count):
+        place = locate(known, directory, table.shift, keys[k])
+        if place >= 0:
+            size = starts[place + 1] - starts[place]
+            if size > 0:
+                sizes[size + 1] += 1
+                keys[found] = np.uint64(place)
+                found += 1
+    for size in range(1, len(sizes)):
+        sizes[size] += sizes[size - 1]
+    for k in range(found):
+        place = np.int64(keys[k])
+        size = starts[place + 1] - starts[place]
+        places[sizes[size]] = place
+        sizes[size] += 1
+    return found
+
+
+@inner
+def _cut(candidates: int, scratch: _Scratch) -> float:
+    """The score from which on at most `COMPARED` candidates are."""
+    if candidates <= COMPARED:
+        return 0.0
+    used, scores = scratch.used, scratch.score
+    for score in range(_SCORES):
+        used[_SLOTS + score] = 0
+    for c in range(candidates):
+        score = np.int64(scores[used[c]])
+        used[_SLOTS + (score if score < _SCORES else _SCORES - 1)] += 1
+    kept = 0
+    for score in range(_SCORES - 1, 0, -1):
+        kept += used[_SLOTS + score]
+        if kept > COMPARED:
+            return score + 1.0
+    return 0.0

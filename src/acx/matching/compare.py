@@ -1,152 +1,332 @@
-"""Candidate pairs ► the best comparison of each field ► match weights ► probability."""
+"""Two accounts ► the best comparison of each field ► match weights.
+
+The whole of a comparison is `compare`; reasons and explanations are read off what it leaves in
+`bits` and `level`, so they are never another's opinion.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from acx.matching.columns import F64, Bool, Ragged, products
-from acx.matching.frequencies import Frequencies
-from acx.matching.model import FIELDS, Field
-from acx.matching.names import DIFFERS, LEVELS, Names, align, distinct_pairs
-from acx.matching.profiles import Profiles
+from acx.matching import addresses, names
+from acx.matching.addresses import Addresses, compare_addresses
+from acx.matching.compiled import F64, I64, U64, inner, kernel
+from acx.matching.frequencies import Frequencies, rarity
+from acx.matching.images import SAME_BITS, SIMILAR_BITS, Images, different_bits
+from acx.matching.model import NUMBERS, Weights
+from acx.matching.names import RELATED, SOUND, Names, align
+from acx.matching.profiles import (
+    BIRTH_DATE,
+    CODES,
+    FIELD_BITS,
+    FROM_NAME,
+    SUPPORTS,
+    Profiles,
+    value_key,
+)
 
-ABSENT, DIFFERENT = -2, -1
+BITS, LEVEL = 0, 1
+"""Lines of an outcome."""
+
+ABSENT: Final = -2
+DIFFERENT: Final = -1
+
+ADDRESS: Final = NUMBERS["address"]
+COUNTRY: Final = NUMBERS["country"]
+EMAIL: Final = NUMBERS["email"]
+HANDLE: Final = NUMBERS["handle"]
+IMAGE: Final = NUMBERS["image_hash"]
+NAME: Final = NUMBERS["name"]
+RELATED_NAME: Final = NUMBERS["related"]
+WEBSITE: Final = NUMBERS["website"]
+MAIL_DOMAIN: Final = 2
+"""Level of a website that is only a mailbox's domain."""
+
+FROM_NAME_BITS: Final = 3.0
+"""What a mailbox or nickname made of the name adds to the name."""
+
+MANY_NAMES: Final = 64
+"""Pairs of names from which on only those are aligned that share a sound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparisons:
-    """What each field of each pair says.
-
-    Attributes:
-        bits: fields × pairs, match weights; the last line is the names'.
-        level: fields × pairs, place in the field's levels, `DIFFERENT` or `ABSENT`.
-    """
-
-    bits: F64
-    level: npt.NDArray[np.int8]
-
-    @property
-    def total(self) -> F64:
-        """Bits of all fields together."""
-        total: F64 = self.bits.sum(axis=0)
-        return total
-
-
+@inner
 def compare(
     a: Profiles,
+    i: int,
     b: Profiles,
-    row_a: npt.NDArray[Any],
-    row_b: npt.NDArray[Any],
+    j: int,
     frequencies: Frequencies,
-) -> Comparisons:
-    """Compare accounts pairwise: row `row_a[i]` of `a` with row `row_b[i]` of `b`."""
-    n = len(row_a)
-    bits = np.zeros((len(FIELDS) + 1, n))
-    level = np.full((len(FIELDS) + 1, n), ABSENT, np.int8)
-    for i, field in enumerate(FIELDS):
-        _compare_values(
-            field,
-            a.fields[field.name],
-            b.fields[field.name],
-            row_a,
-            row_b,
-            frequencies,
-            bits[i],
-            level[i],
-        )
-    _compare_names(a.names, b.names, row_a, row_b, frequencies, bits[-1], level[-1])
-    return Comparisons(bits, level)
+    weights: Weights,
+    outcome: F64,
+) -> float:
+    """Compare account i of a with account j of b.
+
+    Args:
+        a: profiles of accounts.
+        i: row of a.
+        b: profiles of subjects.
+        j: row of b.
+        frequencies: how common values are.
+        weights: the model.
+        outcome: filled: each field's weight, and its level, `DIFFERENT` or `ABSENT`.
+
+    Returns:
+        The sum of the weights.
+    """
+    for field in range(outcome.shape[1]):
+        outcome[BITS, field] = 0.0
+        outcome[LEVEL, field] = ABSENT
+    made_of_name = _compare_values(a, i, b, j, frequencies, weights, outcome)
+    _compare_images(a.images, i, b.images, j, weights, outcome)
+    _compare_addresses(a.addresses, i, b.addresses, j, frequencies, weights, outcome)
+    _compare_names(a.names, i, b.names, j, frequencies, weights, outcome)
+    if outcome[LEVEL, EMAIL] >= 0:
+        # Mailboxes that agree have their local part and domain in common: that is said already.
+        if outcome[LEVEL, HANDLE] > 0:
+            outcome[BITS, HANDLE], outcome[LEVEL, HANDLE] = 0.0, ABSENT
+        if outcome[LEVEL, WEBSITE] == MAIL_DOMAIN:
+            outcome[BITS, WEBSITE], outcome[LEVEL, WEBSITE] = 0.0, ABSENT
+    if outcome[BITS, NAME] > 0:
+        # Names that agree make mailboxes agree that are made of them: that is said already.
+        for field in (EMAIL, HANDLE):
+            if made_of_name & (1 << field) and outcome[LEVEL, field] > 0:
+                if outcome[BITS, field] > FROM_NAME_BITS:
+                    outcome[BITS, field] = FROM_NAME_BITS
+    total = 0.0
+    for field in range(outcome.shape[1]):
+        total += outcome[BITS, field]
+    return total
 
 
-def _both(starts_a: Any, row_a: Any, starts_b: Any, row_b: Any) -> npt.NDArray[np.int64]:
-    present: Bool = (starts_a[row_a + 1] > starts_a[row_a]) & (
-        starts_b[row_b + 1] > starts_b[row_b]
-    )
-    return np.flatnonzero(present)
-
-
+@inner
 def _compare_values(
-    field: Field,
-    a: Ragged,
-    b: Ragged,
-    row_a: npt.NDArray[Any],
-    row_b: npt.NDArray[Any],
+    a: Profiles,
+    i: int,
+    b: Profiles,
+    j: int,
     frequencies: Frequencies,
-    bits: F64,
-    level: npt.NDArray[np.int8],
-) -> None:
-    both = _both(a.starts, row_a, b.starts, row_b)
-    if not len(both):
-        return
-    bits[both] = field.differs
-    level[both] = DIFFERENT
-    pair, value_a, value_b = products(a.starts, row_a[both], b.starts, row_b[both])
-    best = np.full(len(both), -np.inf)
-    best_level = np.zeros(len(both), np.int8)
-    for place in range(len(field.levels)):
-        codes = a.codes[place][value_a]
-        agree = np.flatnonzero((codes == b.codes[place][value_b]) & (codes != 0))
-        if not len(agree):
+    weights: Weights,
+    outcome: F64,
+) -> int:
+    """Fields compared by equality; returns which of them agree by a value made of the name."""
+    about_a, codes_a, about_b, codes_b = a.about, a.codes, b.about, b.codes
+    made_of_name = 0
+    v, end_a = a.starts[i], a.starts[i + 1]
+    w, end_b = b.starts[j], b.starts[j + 1]
+    while v < end_a and w < end_b:
+        field = about_a[v] & FIELD_BITS
+        other = about_b[w] & FIELD_BITS
+        if field < other:
+            v += 1
             continue
-        weight = field.bits(place, frequencies.share(codes[agree]))
-        _keep_best(best, best_level, pair[agree], weight, place)
-    found = best > -np.inf
-    # An agreement that everybody shares says nothing; it never speaks against.
-    bits[both[found]] = np.maximum(best[found], 0.0)
-    level[both[found]] = best_level[found]
+        if other < field:
+            w += 1
+            continue
+        last_v = v
+        while last_v < end_a and about_a[last_v] & FIELD_BITS == field:
+            last_v += 1
+        last_w = w
+        while last_w < end_b and about_b[last_w] & FIELD_BITS == field:
+            last_w += 1
+        best = -1.0
+        both = False
+        for x in range(v, last_v):
+            for y in range(w, last_w):
+                both |= (about_a[x] | about_b[y]) & SUPPORTS == 0
+                if field == BIRTH_DATE:
+                    place = _compare_dates(codes_a[x, 0], codes_b[y, 0])
+                else:
+                    place = -1
+                    for at in range(CODES):
+                        if codes_a[x, at] != 0 and codes_a[x, at] == codes_b[y, at]:
+                            place = at
+                            break
+                if place < 0:
+                    continue
+                floor = weights.floor[field, place]
+                gain = floor
+                if field != BIRTH_DATE or place == 0:
+                    key = value_key(codes_a[x, place], field, place)
+                    gain = rarity(frequencies, key, floor)
+                gain = weights.belief[field, place] * gain + weights.m[field, place]
+                # What everybody shares says nothing; it never speaks against.
+                if gain < 0:
+                    gain = 0.0
+                if gain > best:
+                    best = gain
+                    outcome[LEVEL, field] = place
+                    if about_a[x] & about_b[y] & FROM_NAME:
+                        made_of_name |= 1 << field
+                    else:
+                        made_of_name &= ~(1 << field)
+        if best >= 0:
+            outcome[BITS, field] = best
+        elif both:
+            outcome[BITS, field] = weights.differs[field]
+            outcome[LEVEL, field] = DIFFERENT
+        v, w = last_v, last_w
+    return made_of_name
 
 
-def _keep_best(
-    best: F64, best_level: npt.NDArray[np.int8], pair: Any, weight: F64, place: int
+@inner
+def _compare_dates(a: np.uint64, b: np.uint64) -> int:
+    """Level at which two days written YYYYMMDD agree, -1 if at none."""
+    if a == b:
+        return 0
+    x, y = np.int64(a), np.int64(b)
+    year_a, month_a, day_a = x // 10000, x // 100 % 100, x % 100
+    year_b, month_b, day_b = y // 10000, y // 100 % 100, y % 100
+    if year_a == year_b and month_a == day_b and day_a == month_b:
+        return 1
+    same = (year_a == year_b) + (month_a == month_b) + (day_a == day_b)
+    if same == 2:
+        return 2
+    return -1
+
+
+@inner
+def _compare_images(a: Images, i: int, b: Images, j: int, weights: Weights, outcome: F64) -> None:
+    least = 257
+    for x in range(a.starts[i], a.starts[i + 1]):
+        for y in range(b.starts[j], b.starts[j + 1]):
+            apart = different_bits(a.bits, x, b.bits, y)
+            if apart < least:
+                least = apart
+    if least == 257:
+        return
+    place = 0 if least <= SAME_BITS else 1 if least <= SIMILAR_BITS else DIFFERENT
+    outcome[LEVEL, IMAGE] = place
+    if place == DIFFERENT:
+        outcome[BITS, IMAGE] = weights.differs[IMAGE]
+    else:
+        outcome[BITS, IMAGE] = weights.floor[IMAGE, place] + weights.m[IMAGE, place]
+
+
+@inner
+def _compare_addresses(
+    a: Addresses,
+    i: int,
+    b: Addresses,
+    j: int,
+    frequencies: Frequencies,
+    weights: Weights,
+    outcome: F64,
 ) -> None:
-    top = np.full(len(best), -np.inf)
-    np.maximum.at(top, pair, weight)
-    better = top > best
-    best[better] = top[better]
-    best_level[better] = place
+    best = -1.0
+    first_b, last_b = b.starts[j], b.starts[j + 1]
+    if first_b == last_b or a.starts[i] == a.starts[i + 1]:
+        return
+    for x in range(a.starts[i], a.starts[i + 1]):
+        for y in range(first_b, last_b):
+            worth, place = compare_addresses(a, x, b, y, frequencies)
+            if place == addresses.DIFFERENT:
+                continue
+            gain = _weigh(worth, weights, ADDRESS, place)
+            least = 0.0 if place < addresses.PLACE else weights.differs[ADDRESS]
+            if gain < least:
+                gain = least
+            if best < 0 or gain > outcome[BITS, ADDRESS]:
+                best = 0.0
+                outcome[BITS, ADDRESS] = gain
+                outcome[LEVEL, ADDRESS] = place
+    if best < 0:
+        outcome[BITS, ADDRESS] = weights.differs[ADDRESS]
+        outcome[LEVEL, ADDRESS] = DIFFERENT
 
 
+@inner
+def _sounds(words: U64, first: int, last: int) -> np.uint64:
+    """A bit for each sound of a name, so that two names without a common one are told apart."""
+    mask = np.uint64(0)
+    for w in range(first, last):
+        mask |= np.uint64(1) << (words[w, SOUND] & np.uint64(63))
+    return mask
+
+
+@inner
 def _compare_names(
     a: Names,
+    i: int,
     b: Names,
-    row_a: npt.NDArray[Any],
-    row_b: npt.NDArray[Any],
+    j: int,
     frequencies: Frequencies,
-    bits: F64,
-    level: npt.NDArray[np.int8],
+    weights: Weights,
+    outcome: F64,
 ) -> None:
-    both = _both(a.starts, row_a, b.starts, row_b)
-    if not len(both):
-        return
-    pair, entry_a, entry_b = products(a.starts, row_a[both], b.starts, row_b[both])
-    related = a.related[entry_a] | b.related[entry_b]
-    pairs = distinct_pairs(a.name[entry_a], b.name[entry_b])
-    alignment = align(
-        a,
-        b,
-        pairs.a,
-        pairs.b,
-        frequencies.rarity(a.table.spelling),
-        frequencies.rarity(b.table.spelling),
-    )
-    gained = alignment.bits[pairs.inverse]
-    kind = alignment.level[pairs.inverse]
-    # An owner's name that agrees is weaker than the actor's own, and that differs says nothing.
-    gained = np.where(related, np.maximum(gained * 0.5, 0.0) - 1e-9, gained)
-    own = np.zeros(len(both), np.bool_)
-    own[pair[~related]] = True
-    top = np.full(len(both), -np.inf)
-    np.maximum.at(top, pair, gained)
-    winner = np.flatnonzero(gained == top[pair])
-    best_kind = np.zeros(len(both), np.int8)
-    best_kind[pair[winner]] = np.where(related[winner], len(LEVELS), kind[winner])
-    # So many tries, so much likelier a chance agreement.
-    tries = np.bincount(pair, minlength=len(both))
-    settled = np.where(top > 0, np.maximum(top - 0.5 * np.log2(tries), 0.0), top)
-    only_related = ~own & (top <= 0)
-    bits[both] = np.where(only_related, 0.0, np.maximum(settled, DIFFERS))
-    level[both] = np.where(only_related, ABSENT, best_kind)
+    first_a, last_a = a.starts[i], a.starts[i + 1]
+    first_b, last_b = b.starts[j], b.starts[j + 1]
+    own, others = 0, 0
+    best, best_other = 0.0, 0.0
+    many = (last_a - first_a) * (last_b - first_b) > MANY_NAMES
+    for x in range(first_a, last_a):
+        sounds = _sounds(a.words, a.first[x], a.first[x + 1])
+        for y in range(first_b, last_b):
+            related = a.role[x] == RELATED or b.role[y] == RELATED
+            if related:
+                others += 1
+            else:
+                own += 1
+            if many and not sounds & _sounds(b.words, b.first[y], b.first[y + 1]):
+                continue
+            worth, place = align(a, x, b, y, frequencies)
+            if place == names.DIFFERENT:
+                continue
+            if related:
+                if place <= names.PART:
+                    gain = _weigh(worth, weights, RELATED_NAME, place)
+                    if gain > best_other:
+                        best_other = gain
+                        outcome[LEVEL, RELATED_NAME] = place
+            else:
+                gain = _weigh(worth, weights, NAME, place)
+                if gain > best:
+                    best = gain
+                    outcome[LEVEL, NAME] = place
+    if own:
+        if best > 0:
+            outcome[BITS, NAME] = _after_tries(best, own)
+        else:
+            outcome[BITS, NAME] = weights.differs[NAME]
+            outcome[LEVEL, NAME] = DIFFERENT
+    if best_other > 0:
+        outcome[BITS, RELATED_NAME] = _after_tries(best_other, others)
+
+
+@inner
+def _weigh(worth: float, weights: Weights, field: int, place: int) -> float:
+    """The match weight of an agreement that is worth so many bits."""
+    if worth > weights.floor[field, place]:
+        worth = weights.floor[field, place]
+    return weights.belief[field, place] * worth + weights.m[field, place]
+
+
+@inner
+def _after_tries(bits: float, tries: int) -> float:
+    """What is left of a best agreement: so many tries, so much likelier one by chance."""
+    left = bits - 0.5 * np.log2(tries)
+    return left if left > 0 else 0.0
+
+
+@kernel
+def compare_pairs(
+    a: Profiles,
+    b: Profiles,
+    rows: I64,
+    frequencies: Frequencies,
+    weights: Weights,
+    outcomes: F64,
+) -> None:
+    """Compare accounts pairwise.
+
+    Args:
+        a: profiles of accounts.
+        b: profiles of subjects.
+        rows: pairs × 2: row of a, row of b.
+        frequencies: how common values are.
+        weights: the model.
+        outcomes: filled: pairs × 2 × fields, see `compare`.
+    """
+    for p in range(len(rows)):
+        compare(a, rows[p, 0], b, rows[p, 1], frequencies, weights, outcomes[p])

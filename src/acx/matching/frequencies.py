@@ -2,54 +2,92 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.columns import F64, I64, U64, find
-from acx.matching.names import word_key
+from acx.matching.compiled import I32, I64, U64, inner
+from acx.matching.table import Table, locate
 
 CLUSTER: Final = 3.0
 """Sharers that may still be one actor with several accounts: fewer than this count little."""
 
-UNSEEN_WORD: Final = 1e-5
-"""Share of accounts that have a word nobody has been seen with."""
-
+UNSEEN_WORD: Final = 2.0e-5
+"""Share of accounts that have a word which nobody has been seen with."""
 WORD_SAMPLE: Final = 2000.0
-"""How many accounts the shipped word frequencies count for."""
+"""How many accounts that share is worth, against those that were counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frequencies:
-    """Counts of codes over both sides.
+class Frequencies(NamedTuple):
+    """Counts of keys over the subjects, old and recent, and the seller base.
 
     Attributes:
-        keys: sorted codes.
-        counts: accounts that have each, over both sides.
-        accounts: number of accounts counted, over both sides.
+        keys: keys of most subjects; with `directory`, `shift` and `counts` as in their table.
+        recent: keys of those added since; likewise.
+        accounts: accounts counted on both sides.
     """
 
     keys: U64
-    counts: I64
-    accounts: int
+    directory: I64
+    counts: I32
+    shift: int
+    recent: U64
+    recent_directory: I64
+    recent_counts: I32
+    recent_shift: int
+    accounts: float
 
-    def share(self, codes: U64) -> F64:
-        """Chance that an unrelated account has the value, 0 where only this pair has it."""
-        others = np.maximum(self._count(codes) - 2, 0).astype(float)
-        return others * others / (others + CLUSTER) / max(self.accounts, 1)
 
-    def rarity(self, spelling: U64) -> F64:
-        """Bits that an agreement on a word is worth."""
-        others = np.maximum(self._count(word_key(spelling)) - 2, 0)
-        share = (others + WORD_SAMPLE * UNSEEN_WORD) / (self.accounts + WORD_SAMPLE)
-        rarity: F64 = np.minimum(-np.log2(share), 13.0)
-        return rarity
+def frequencies_of(base: Table, recent: Table, accounts: int) -> Frequencies:
+    """The counts of two tables."""
+    return Frequencies(
+        base.keys,
+        base.directory,
+        base.counts,
+        base.shift,
+        recent.keys,
+        recent.directory,
+        recent.counts,
+        recent.shift,
+        float(accounts),
+    )
 
-    def _count(self, codes: U64) -> I64:
-        place = find(self.keys, codes)
-        return (
-            np.where(place >= 0, self.counts[place], 0)
-            if len(self.counts)
-            else np.zeros(len(codes), np.int64)
+
+@inner
+def others(frequencies: Frequencies, key: np.uint64) -> float:
+    """How many accounts have a key beside the two that are compared."""
+    counts, recent_counts = frequencies.counts, frequencies.recent_counts
+    count = np.int64(-2)
+    place = locate(frequencies.keys, frequencies.directory, frequencies.shift, key)
+    if place >= 0:
+        count += counts[place, 0] + counts[place, 1]
+    if len(recent_counts) > 0:
+        recent = locate(
+            frequencies.recent, frequencies.recent_directory, frequencies.recent_shift, key
         )
+        if recent >= 0:
+            count += recent_counts[recent, 0]
+            if place < 0:
+                count += recent_counts[recent, 1]
+    return float(count) if count > 0 else 0.0
+
+
+@inner
+def rarity(frequencies: Frequencies, key: np.uint64, floor: float) -> float:
+    """Bits that an agreement on an identifying value is worth, `floor` where nobody else has it."""
+    count = others(frequencies, key)
+    if count == 0:
+        return floor
+    bits = -np.log2(count * count / (count + CLUSTER) / frequencies.accounts)
+    if bits < 0:
+        return 0.0
+    return bits if bits < floor else floor
+
+
+@inner
+def word_rarity(frequencies: Frequencies, key: np.uint64) -> float:
+    """Bits that an agreement on a word is worth."""
+    share = (others(frequencies, key) + WORD_SAMPLE * UNSEEN_WORD) / (
+        frequencies.accounts + WORD_SAMPLE
+    )
+    return -np.log2(share)

@@ -1,228 +1,181 @@
-"""The index of subjects: built once, asked often, for one account or a million."""
+"""The index of subjects: built once, asked for one account or a million, changed as events arrive."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
 
-import msgspec
 import numpy as np
 import polars as pl
 
-from acx.matching.candidates import candidates
-from acx.matching.columns import I64, U64, find
-from acx.matching.compare import ABSENT, DIFFERENT, Comparisons, compare
-from acx.matching.errors import BadOption
-from acx.matching.frequencies import Frequencies
-from acx.matching.model import (
-    DEFAULT_PRIOR,
-    EXACT_PROBABILITY,
-    FIELDS,
-    LEVELS,
-    POSSIBLE_PROBABILITY,
-    STRONG_PROBABILITY,
-)
-from acx.matching.names import LEVELS as NAME_LEVELS
-from acx.matching.profiles import Profiles, counted, prepare
+from acx.matching.candidates import Subjects, screen_rows
+from acx.matching.compare import compare_pairs
+from acx.matching.compiled import I64
+from acx.matching.decide import HITS, Hit, bits_needed, hits_frame, prior_bits
+from acx.matching.frequencies import Frequencies, frequencies_of
+from acx.matching.model import FIELDS, Weights, weights
+from acx.matching.options import MatchOptions
+from acx.matching.profiles import Profiles, all_keys, of_account, of_frame
+from acx.matching.table import build_table, count_keys
 from acx.records.account import Account
 
-SMALLEST_CROWD = 1000
-"""The prior speaks of at least so many subjects: in a handful, chance agreements still happen."""
+BATCH: Final = 1 << 16
+"""Accounts prepared at a time."""
 
-_CHUNK = 1 << 18
-
-
-class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to match.
-
-    Attributes:
-        level: weakest level to return, `exact`, `strong` or `possible`.
-        prior: share of accounts expected to be somebody among the subjects.
-        default_country: where national phone numbers are tried after the account's countries.
-        matching_key: the exchange's; with it, `h1:` digests of the subjects match plain values.
-        same_file: both sides are one file: a row is not compared with itself, a pair found once.
-    """
-
-    level: str = "possible"
-    prior: float = DEFAULT_PRIOR
-    default_country: str = ""
-    matching_key: bytes | None = None
-    same_file: bool = False
-
-    def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise BadOption(f"level {self.level!r}: must be one of {', '.join(LEVELS)}")
-        if not 0 < self.prior < 1:
-            raise BadOption(f"prior {self.prior}: must be between 0 and 1, both excluded")
-
-
-class Hit(msgspec.Struct, frozen=True, kw_only=True):
-    """A subject that an account is probably the same actor as.
-
-    Attributes:
-        account_id: the account's id.
-        subject_id: the subject's id.
-        level: `exact`, `strong` or `possible`.
-        probability: calibrated for the stated prior.
-        reasons: `field:comparison:bits`, strongest first, `prior` among them.
-    """
-
-    account_id: str
-    subject_id: str
-    level: str
-    probability: float
-    reasons: list[str]
-
-
-HITS = {
-    "account_id": pl.String,
-    "subject_id": pl.String,
-    "level": pl.String,
-    "probability": pl.Float64,
-    "reasons": pl.List(pl.String),
-}
+_PART: Final = 1 << 12
+"""Accounts that a thread screens at a time."""
 
 
 @dataclass(slots=True)
-class SubjectIndex:
-    """Subjects, findable by any of their keys.
+class Segment:
+    """Subjects and their keys.
 
     Attributes:
-        profiles: the subjects.
-        options: how to match.
+        ids: the subjects' ids.
+        subjects: what is known of them.
     """
 
-    profiles: Profiles
-    options: MatchOptions
-    _keys: U64
-    _starts: I64
-    _postings: I64
-    _own: I64
-    _observed: int = field(default=0)
+    ids: pl.Series
+    subjects: Subjects
+
+    @classmethod
+    def of(cls, subjects: pl.DataFrame, options: MatchOptions) -> Segment:
+        """Prepare and index subjects."""
+        profiles = of_frame(subjects, options, subjects=True)
+        table = build_table(*all_keys(profiles))
+        alive = np.ones(len(subjects), np.uint8)
+        return cls(subjects["id"].fill_null(""), Subjects(profiles, alive, table))
+
+
+class SubjectIndex:
+    """Subjects, findable by whatever they share with an account."""
+
+    def __init__(self, base: Segment, recent: Segment, options: MatchOptions) -> None:
+        self._base = base
+        self._recent = recent
+        self._options = options
+        self._observed = 0
+        self._weights: Weights = weights()
 
     @classmethod
     def build(cls, subjects: pl.DataFrame, *, options: MatchOptions | None = None) -> SubjectIndex:
-        """Index subjects, a frame of accounts."""
-        profiles = prepare(subjects, "subject")
-        rows, keys = counted(profiles)
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        first = (
-            np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-            if len(ordered)
-            else np.empty(0, np.int64)
-        )
-        return cls(
-            profiles,
-            options or MatchOptions(),
-            ordered[first],
-            np.r_[first, len(ordered)].astype(np.int64),
-            rows[order],
-            np.zeros(len(first), np.int64),
-        )
+        """Index subjects, a frame with the columns of an account."""
+        options = options or MatchOptions()
+        return cls(Segment.of(subjects, options), Segment.of(subjects.clear(), options), options)
 
     def __len__(self) -> int:
-        return len(self.profiles)
+        return int(self._base.subjects.alive.sum() + self._recent.subjects.alive.sum())
 
     def observe(self, accounts: pl.DataFrame) -> None:
         """Learn from a seller base how common the subjects' values are in it."""
-        self._observe(counted(prepare(accounts, "account"))[1], len(accounts))
+        for batch in _batches(accounts):
+            self._count(of_frame(batch, self._options))
 
-    def _observe(self, keys: U64, accounts: int) -> None:
-        place = find(self._keys, keys)
-        self._own += np.bincount(place[place >= 0], minlength=len(self._own))
-        self._observed += accounts
+    def _count(self, profiles: Profiles) -> None:
+        keys, _ = all_keys(profiles)
+        for segment in (self._base, self._recent):
+            count_keys(segment.subjects.table, keys, len(keys), 1, 1)
+        self._observed += len(profiles.starts) - 1
 
     def screen(self, accounts: pl.DataFrame) -> pl.DataFrame:
         """Find the subjects that accounts probably are.
 
+        Args:
+            accounts: a frame with the columns of an account.
+
         Returns:
-            account_id, subject_id, level, probability, reasons; most probable first.
+            `account_id`, `subject_id`, `level`, `probability`, `reasons`; most probable first.
         """
-        profiles = prepare(accounts, "account")
-        return self._screen(profiles, *counted(profiles))
+        parts = [
+            self._screen(of_frame(batch, self._options), batch["id"].fill_null(""), start)
+            for start, batch in zip(range(0, len(accounts), BATCH), _batches(accounts), strict=True)
+        ]
+        hits = pl.concat(parts) if parts else pl.DataFrame(schema=HITS)
+        return hits.sort("probability", "account_id", "subject_id", descending=[True, False, False])
 
     def check(self, account: Account) -> list[Hit]:
         """Find the subjects that one account probably is, most probable first."""
-        frame = pl.DataFrame(
-            [msgspec.structs.asdict(account)],
-            schema={
-                name: pl.String if name in ("id", "kind", "birth_date") else pl.List(pl.String)
-                for name in account.__struct_fields__
-            },
-            orient="row",
-        )
-        return [Hit(**row) for row in self.screen(frame).iter_rows(named=True)]
+        found = self._screen(of_account(account, self._options), pl.Series([account.id]), 0)
+        ordered = found.sort("probability", "subject_id", descending=[True, False])
+        return [Hit(**row) for row in ordered.iter_rows(named=True)]
 
-    def _screen(self, profiles: Profiles, rows: I64, keys: U64) -> pl.DataFrame:
-        frequencies = Frequencies(
-            self._keys, np.diff(self._starts) + self._own, len(self) + self._observed
-        )
-        row_a, row_b = candidates(rows, keys, self._keys, self._starts, self._postings)
-        if self.options.same_file:
-            later = row_a < row_b
-            row_a, row_b = row_a[later], row_b[later]
-        prior = float(np.log2(self.options.prior / max(len(self), SMALLEST_CROWD)))
-        parts = [
-            self._hits(profiles, row_a[i : i + _CHUNK], row_b[i : i + _CHUNK], frequencies, prior)
-            for i in range(0, len(row_a), _CHUNK)
-        ]
-        hits = pl.concat(parts) if parts else pl.DataFrame(schema=HITS)
-        return hits.sort(
-            ["probability", "account_id", "subject_id"], descending=[True, False, False]
+    def _frequencies(self) -> Frequencies:
+        return frequencies_of(
+            self._base.subjects.table, self._recent.subjects.table, len(self) + self._observed
         )
 
-    def _hits(
-        self, profiles: Profiles, row_a: I64, row_b: I64, frequencies: Frequencies, prior: float
-    ) -> pl.DataFrame:
-        compared = compare(profiles, self.profiles, row_a, row_b, frequencies)
-        with np.errstate(over="ignore"):
-            probability = 1.0 / (1.0 + np.exp2(-(compared.total + prior)))
-        level = _levels(compared, probability)
-        kept = np.flatnonzero(level <= LEVELS.index(self.options.level))
-        return pl.DataFrame(
-            {
-                "account_id": profiles.ids.gather(row_a[kept]),
-                "subject_id": self.profiles.ids.gather(row_b[kept]),
-                "level": [LEVELS[place] for place in level[kept]],
-                "probability": probability[kept],
-                "reasons": _reasons(compared, kept, prior),
-            },
-            schema=HITS,
-        )
+    def _screen(self, profiles: Profiles, ids: pl.Series, start: int) -> pl.DataFrame:
+        frequencies = self._frequencies()
+        prior = prior_bits(self._options.prior, len(self))
+        needed = bits_needed(self._options.level) - prior
+        parts = []
+        for segment in (self._base, self._recent):
+            if not len(segment.ids):
+                continue
+            same = start if self._options.same_file else -1
+            rows = _screen_in_threads(
+                profiles, segment.subjects, frequencies, self._weights, needed, same
+            )
+            outcomes = np.empty((len(rows), 2, len(FIELDS)))
+            compare_pairs(
+                profiles, segment.subjects.profiles, rows, frequencies, self._weights, outcomes
+            )
+            parts.append(
+                hits_frame(
+                    ids.gather(rows[:, 0]),
+                    segment.ids.gather(rows[:, 1]),
+                    outcomes,
+                    prior,
+                    self._options.level,
+                )
+            )
+        return pl.concat(parts) if parts else pl.DataFrame(schema=HITS)
 
 
-def _levels(compared: Comparisons, probability: np.ndarray) -> np.ndarray:
-    """Place in `LEVELS` of each pair, beyond it for those that are no hit."""
-    agreeing = compared.level >= 0
-    agreeing &= compared.bits >= 3
-    agreeing[-1] &= compared.level[-1] <= NAME_LEVELS.index("part")
-    identifiers = np.array([f.identifier for f in FIELDS] + [False])
-    contradicts = np.array([f.contradicts for f in FIELDS] + [False])
-    identified = (
-        agreeing & identifiers[:, None] & (compared.level <= 1) & (compared.bits >= 8)
-    ).any(0)
-    contradicted = ((compared.level == DIFFERENT) & contradicts[:, None]).any(0)
-    exact = (agreeing.sum(0) >= 2) & identified & ~contradicted
-    level = np.full(len(probability), len(LEVELS))
-    level[probability >= POSSIBLE_PROBABILITY] = LEVELS.index("possible")
-    level[probability >= STRONG_PROBABILITY] = LEVELS.index("strong")
-    level[(probability >= EXACT_PROBABILITY) & exact] = LEVELS.index("exact")
-    return level
+def _batches(accounts: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    return (accounts[start : start + BATCH] for start in range(0, len(accounts), BATCH))
 
 
-def _reasons(compared: Comparisons, kept: np.ndarray, prior: float) -> list[list[str]]:
-    reasons = []
-    names = (*NAME_LEVELS, "related")
-    for pair in kept:
-        said = []
-        for i in np.flatnonzero(compared.level[:, pair] != ABSENT):
-            place, bits = compared.level[i, pair], compared.bits[i, pair]
-            if i < len(FIELDS):
-                comparison = "differs" if place == DIFFERENT else FIELDS[i].levels[place].name
-                said.append((FIELDS[i].name, comparison, bits))
-            else:
-                said.append(("name", names[place], bits))
-        said.sort(key=lambda reason: (-abs(reason[2]), reason[0]))
-        said.append(("prior", "pair", prior))
-        reasons.append([f"{name}:{comparison}:{bits:+.2f}" for name, comparison, bits in said])
-    return reasons
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _screen_in_threads(
+    profiles: Profiles,
+    subjects: Subjects,
+    frequencies: Frequencies,
+    model: Weights,
+    needed: float,
+    same: int,
+) -> I64:
+    rows = len(profiles.starts) - 1
+
+    def part(first: int) -> I64:
+        last = min(first + _PART, rows)
+        return screen_rows(profiles, first, last, subjects, frequencies, model, needed, same)
+
+    starts = range(0, rows, _PART)
+    if len(starts) < 2:
+        return part(0)
+    with ThreadPoolExecutor(_threads()) as threads:
+        return np.concatenate(list(threads.map(part, starts)))
+
+
+def match(accounts: pl.DataFrame, against: pl.DataFrame, *, options: MatchOptions) -> pl.DataFrame:
+    """Find the accounts of one file that are probably the same actor as a subject in another.
+
+    Args:
+        accounts: a seller base, columns as `acx.records.account.FIELDS`.
+        against: the subjects, likewise.
+        options: how to match.
+
+    Returns:
+        `account_id`, `subject_id`, `level`, `probability`, `reasons`; most probable first.
+    """
+    index = SubjectIndex.build(against, options=options)
+    if not options.same_file:
+        index.observe(accounts)
+    return index.screen(accounts)

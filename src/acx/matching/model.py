@@ -1,15 +1,16 @@
-"""The model as a table: fields ► comparisons ► m and u ► match weights ► levels.
+"""The model as a table: fields ► comparison levels ► m and u ► match weights ► levels of a hit.
 
-Fellegi and Sunter weigh a comparison's outcome by log2(m/u): m is how often records of the same
-actor show it, u how often records of two unrelated actors do. Here u of an agreement is not one
+Fellegi and Sunter weigh a comparison's outcome by log2(m/u): m is how often accounts of the same
+actor show it, u how often accounts of two unrelated actors do. Here u of an agreement is not one
 number for the field but the frequency of *the value that agrees*, learnt from both sides, never
-below the floor in the table: what many share weighs little. Absent is not different: a field that
-one side lacks is no outcome and has no weight.
+below the floor in the table, and believed only so far as unrelated accounts do not agree in company:
+what many share weighs little. Absent is not different: a field that
+one side lacks has no outcome and no weight.
 
     field       email
-      level       same       m .30   u ≥ 2^-30    both wrote the same address
-      level       variant    m .10   u ≥ 2^-27    dots, plus-tags, digits aside
-      differs                m .50   u ~ 1        both have one, none agrees
+      level       same       m .45   u ≥ 2^-31    both wrote the same address
+      level       variant    m .10   u ≥ 2^-26    dots, plus-tags, digits aside
+      differs                        -0.7 bits    both have one, none agrees
 
 Source: I. P. Fellegi, A. B. Sunter, «A Theory for Record Linkage», JASA 64 (1969).
 """
@@ -17,29 +18,29 @@ Source: I. P. Fellegi, A. B. Sunter, «A Theory for Record Linkage», JASA 64 (1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log2
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.columns import F64
+from acx.matching.compiled import F64
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One way in which two values of a field agree.
+    """One way in which values of a field agree.
 
     Attributes:
         name: as `reasons` shows it.
         m: share of pairs of the same actor, both with a value, whose best agreement this is.
         floor: bits; the agreement's u is never taken below 2^-floor.
-        key: whether sharing the value makes two accounts candidates.
+        belief: how much of the rarity counts: less than all where unrelated accounts that agree
+            here agree elsewhere too (households, agents, one name in two mailboxes).
     """
 
     name: str
     m: float
     floor: float
-    key: bool = True
+    belief: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,98 +51,135 @@ class Field:
         name: the account's field, as `reasons` shows it.
         levels: ways to agree, strongest first.
         differs: bits where both sides have a value and none agrees.
-        identifier: whether agreement at the first levels identifies an actor.
+        identifies: how many of the first levels identify an actor.
         contradicts: whether a difference rules out level `exact`.
     """
 
     name: str
     levels: tuple[Level, ...]
     differs: float
-    identifier: bool = False
+    identifies: int = 0
     contradicts: bool = False
-
-    def bits(self, level: int, u: F64) -> F64:
-        """Match weights of agreements at `level` on values of frequency `u`."""
-        chosen = self.levels[level]
-        weights: F64 = log2(chosen.m) - np.log2(np.maximum(u, 2.0**-chosen.floor))
-        return weights
 
 
 FIELDS: Final = (
     Field(
         "email",
         (
-            Level("same", 0.40, 31),
-            Level("variant", 0.10, 27),
-            Level("mailbox", 0.05, 19),
-            Level("domain", 0.05, 14, key=False),
+            Level("same", 0.35, 31, belief=0.85),
+            Level("variant", 0.15, 26, belief=0.72),
+            Level("mailbox", 0.08, 20, belief=0.8),
         ),
-        differs=-0.7,
-        identifier=True,
+        differs=-1.4,
+        identifies=2,
     ),
     Field(
         "phone",
-        (Level("same", 0.40, 30), Level("national", 0.15, 24)),
-        differs=-0.7,
-        identifier=True,
+        (Level("same", 0.30, 30, belief=0.75), Level("national", 0.08, 24, belief=0.9)),
+        differs=-1.4,
+        identifies=2,
     ),
+    Field("bank_account", (Level("same", 0.50, 32), Level("number", 0.05, 27)), -1.0, identifies=2),
     Field(
-        "bank_account",
-        (Level("same", 0.50, 32), Level("number", 0.10, 27)),
-        differs=-0.5,
-        identifier=True,
-    ),
-    Field(
-        "tax_id",
-        (Level("same", 0.70, 32), Level("number", 0.15, 27)),
-        differs=-3.0,
-        identifier=True,
-        contradicts=True,
+        "tax_id", (Level("same", 0.65, 32), Level("number", 0.08, 27)), -2.5, 2, contradicts=True
     ),
     Field(
         "registration_no",
-        (Level("same", 0.70, 32), Level("number", 0.15, 26)),
-        differs=-3.0,
-        identifier=True,
+        (Level("same", 0.70, 31), Level("number", 0.08, 26)),
+        -2.8,
+        2,
         contradicts=True,
     ),
+    Field("id_document", (Level("same", 0.70, 32), Level("number", 0.10, 27)), -1.2, identifies=2),
     Field(
-        "id_document",
-        (Level("same", 0.60, 32), Level("number", 0.15, 27)),
-        differs=-1.5,
-        identifier=True,
+        "website",
+        (Level("same", 0.40, 28), Level("domain", 0.10, 27), Level("mail", 0.04, 26, belief=0.9)),
+        -0.4,
+        identifies=2,
     ),
-    Field("website", (Level("same", 0.40, 28),), differs=-0.4, identifier=True),
-    Field("contact", (Level("same", 0.40, 29),), differs=-0.4, identifier=True),
-    Field("handle", (Level("same", 0.30, 28), Level("elsewhere", 0.20, 20)), differs=-0.3),
+    Field("contact", (Level("same", 0.40, 29),), -0.5, identifies=1),
+    Field(
+        "handle",
+        (Level("same", 0.30, 28), Level("elsewhere", 0.15, 20, belief=0.8)),
+        -0.3,
+        identifies=1,
+    ),
     Field(
         "birth_date",
-        (
-            Level("same", 0.85, 14.5, key=False),
-            Level("swapped", 0.05, 13.5, key=False),
-            Level("partly", 0.02, 8, key=False),
-            Level("partly", 0.02, 8, key=False),
-            Level("partly", 0.02, 8, key=False),
-        ),
-        differs=-5.0,
+        (Level("same", 0.85, 14.5), Level("swapped", 0.07, 14), Level("partly", 0.03, 8)),
+        differs=-4.5,
         contradicts=True,
     ),
+    Field("country", (Level("same", 0.50, 4.0),), -1.9),
+    Field("kind", (Level("same", 0.95, 0.8),), -1.5),
+    Field("ip", (Level("same", 0.20, 14),), 0.0),
+    Field("device", (Level("same", 0.40, 18),), -0.2),
+    Field("image_hash", (Level("same", 0.30, 24), Level("similar", 0.30, 20)), -0.1),
     Field(
         "address",
         (
-            Level("same", 0.30, 20),
-            Level("building", 0.20, 17),
-            Level("postcode", 0.10, 9, key=False),
-            Level("place", 0.20, 8, key=False),
+            Level("same", 0.12, 20, belief=0.75),
+            Level("building", 0.15, 16, belief=0.85),
+            Level("street", 0.10, 13),
+            Level("postcode", 0.05, 10),
+            Level("place", 0.07, 8, belief=0.85),
         ),
-        differs=-1.0,
+        differs=-0.3,
     ),
-    Field("country", (Level("same", 0.90, 3.0, key=False),), differs=-2.0),
-    Field("kind", (Level("same", 0.95, 0.6, key=False),), differs=-2.0),
-    Field("ip", (Level("same", 0.10, 12),), differs=0.0),
-    Field("device", (Level("same", 0.30, 16),), differs=0.0),
+    Field(
+        "name",
+        (
+            Level("same", 0.38, 24, belief=0.8),
+            Level("similar", 0.22, 22, belief=0.85),
+            Level("part", 0.16, 20, belief=0.8),
+            Level("shared", 0.12, 8),
+        ),
+        differs=-1.5,
+    ),
+    Field(
+        "related",
+        (
+            Level("same", 0.05, 15, belief=0.8),
+            Level("similar", 0.05, 13, belief=0.8),
+            Level("part", 0.03, 11, belief=0.8),
+        ),
+        differs=0.0,
+    ),
 )
-"""Fields compared by equality of (variants of) their values. Names have a file of their own."""
+"""The fields, in the order in which compiled code numbers them."""
+
+NUMBERS: Final = {field.name: number for number, field in enumerate(FIELDS)}
+MAX_LEVELS: Final = max(len(field.levels) for field in FIELDS)
+
+
+class Weights(NamedTuple):
+    """The table as compiled code reads it: fields × levels.
+
+    Attributes:
+        m: log2 of m.
+        floor: bits.
+        belief: share of an agreement's rarity that counts.
+        differs: bits, by field.
+    """
+
+    m: F64
+    floor: F64
+    belief: F64
+    differs: F64
+
+
+def weights() -> Weights:
+    """The weights of `FIELDS`."""
+    m = np.zeros((len(FIELDS), MAX_LEVELS))
+    floor = np.zeros((len(FIELDS), MAX_LEVELS))
+    belief = np.ones((len(FIELDS), MAX_LEVELS))
+    for f, field in enumerate(FIELDS):
+        for place, level in enumerate(field.levels):
+            m[f, place] = np.log2(level.m)
+            floor[f, place] = level.floor
+            belief[f, place] = level.belief
+    return Weights(m, floor, belief, np.array([field.differs for field in FIELDS]))
+
 
 EXACT_PROBABILITY: Final = 0.995
 STRONG_PROBABILITY: Final = 0.98

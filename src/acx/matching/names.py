@@ -1,428 +1,657 @@
-"""Names of people, organizations and stores: parsed into words, then aligned word by word.
+"""Names of people, organizations and stores: divided into words, then aligned word by word.
 
-A name is a set of words in Latin letters, without company forms and store decorations; each word
-has its spelling, its sound and its letters. Two names are aligned greedily, closest first: equal
-words, words of one sound, words a typo apart, initials, and what is left glued together. An aligned
-word counts by its rarity, an unaligned one against.
+Company forms, titles, articles and store decorations are left out where something else is left. Each
+word has a spelling (business words and their abbreviations have one), a sound (what stays equal
+when a name is romanised otherwise) and its letters. Two names are aligned greedily, closest first:
+equal words, words of one sound, words a typo or two apart, abbreviations and initials, and words
+glued together. An aligned word counts by its rarity, an unaligned one against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
-from anyascii import anyascii
-from rapidfuzz.distance import OSA
-from rapidfuzz.process import cpdist
 
-from acx.matching.columns import F64, I64, U64, Bool, hash_strings, mix, starts_of
+from acx.matching.compiled import I64, U64, U8, find, hash_bytes, inner, kernel, salted, scatter
+from acx.matching.frequencies import Frequencies, rarity, word_rarity
+from acx.matching.text import MAX_BYTES, Text, Values, data_lines, hash_text
 
-MAX_WORDS: Final = 6
+MAX_WORDS: Final = 8
 """Words compared of one name."""
+MAX_TOKENS: Final = 64
+"""Words read of one name, forms and decorations included."""
 
-FORMS: Final = frozenset(
-    "ltd limited llc inc incorporated corp corporation co company plc gmbh ag kg ug ohg sa sas sarl srl spa "
-    "sl sau slu bv nv ab as oy aps ltda cv rl de lda sp zoo oao ooo zao pao pte pty pvt sdn bhd kk "
-    "limitada sociedad anonima the and of el la los las y e et und youxian gongsi yxgs eurl snc kft doo "
-    "jsc ojsc cjsc fze fzco fzc est dmcc mr mrs ms dr bin ibn al abu".split()
-)
-DECORATIONS: Final = frozenset(
-    "official store shop flagship outlet online mall boutique authentic original genuine best top new "
-    "sale sales direct factory global world wholesale retail 1 2 no1".split()
-)
+NAME, ALIAS, RELATED = 0, 1, 2
+"""Roles of names."""
 
-LEVELS: Final = ("same", "similar", "part", "shared", "differs")
-DIFFERS: Final = -2.5
-MAX_BITS: Final = 22.0
+SPELLING_KEY, SOUND_KEY = np.uint64(101), np.uint64(102)
+PAIR_KEY, LETTERS_KEY = np.uint64(103), np.uint64(104)
+"""Salts of the keys that names give."""
+
+SAME, SIMILAR, PART, SHARED = 0, 1, 2, 3
+"""Levels of the model's field `name`, in its order."""
+DIFFERENT = -1
+
+PAIRED_WORDS: Final = 4
+"""First words of a name whose pairs are keys."""
+
+SOUND_BITS: Final = 1.0
+"""What another romanisation takes from a word."""
+TYPO_BITS: Final = 4.0
+"""What a typo takes from a word: so many other words are as near."""
+UNALIGNED_BITS: Final = 3.0
+"""What a word on each side without a counterpart takes from a name."""
+MISSING_BITS: Final = 1.2
+"""What a word that one side alone has takes from a name."""
+
+_EQUAL, _SOUNDS, _TYPO, _SHORTENED = 1, 2, 3, 4
+
+_PLAIN, _DECORATION, _FORM, _TRADE = 0, 1, 2, 3
 
 
-@dataclass(frozen=True, slots=True)
-class WordTable:
-    """The different words of one side.
+class Lexicon(NamedTuple):
+    """What is known of words.
 
     Attributes:
-        text: the words.
-        spelling: their codes.
-        sound: codes of what vowels and transliterations leave.
-        letters: codes of their letters in any order; summed over words they find glued ones.
-        mask: which letters occur, a bit each.
-        length: characters.
+        codes: hashes of words, sorted.
+        role: form, decoration or trade word.
+        canonical: hash of the word that stands for it.
+        variants: hashes of romanisations, sorted.
+        usual: hash of the sound of the usual one.
     """
 
-    text: pl.Series
-    spelling: U64
-    sound: U64
-    letters: U64
-    mask: npt.NDArray[np.uint32]
-    length: npt.NDArray[np.uint8]
+    codes: U64
+    role: U8
+    canonical: U64
+    variants: U64
+    usual: U64
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+@cache
+def lexicon() -> Lexicon:
+    """The room's lexicon."""
+    roles = {"form": _FORM, "decoration": _DECORATION, "trade": _TRADE}
+    words = {
+        hash_text(word): (roles[role], hash_text(canonical[0] if canonical else word))
+        for word, role, *canonical in data_lines("lexicon.tsv")
+    }
+    codes = sorted(words)
+    usual = {
+        hash_text(variant): _sound_of(word) for variant, word in data_lines("romanisations.tsv")
+    }
+    variants = sorted(usual)
+    return Lexicon(
+        np.array(codes, np.uint64),
+        np.array([words[code][0] for code in codes], np.uint8),
+        np.array([words[code][1] for code in codes], np.uint64),
+        np.array(variants, np.uint64),
+        np.array([usual[code] for code in variants], np.uint64),
+    )
+
+
+def _sound_of(word: str) -> int:
+    data = np.frombuffer(bytearray(word.encode()), np.uint8)
+    return int(_sound(data, 0, len(data), np.empty(64, np.uint8)))
+
+
+SPELLING, SOUND, LETTERS, MORE_LETTERS, ABOUT, ANAGRAM = 0, 1, 2, 3, 4, 5
+"""Columns of a word: codes of spelling and sound, its first sixteen letters, which letters occur
+and how many, a code of its letters in any order."""
+
+LONGEST_WORD: Final = 16
+
+
+class Names(NamedTuple):
     """Names of all rows of one side.
 
     Attributes:
         starts: row i's names are `starts[i]:starts[i + 1]`.
-        name: each name's line in `words`.
-        related: whether it is an owner's or director's name.
-        words: different names × MAX_WORDS, lines of `table`; -1 where a name has fewer.
-        table: the words.
+        first: name j's words are `first[j]:first[j + 1]`.
+        role: whose name each is.
+        letters: a code of each name's letters in any order.
+        words: words × columns.
     """
 
     starts: I64
-    name: npt.NDArray[np.int32]
-    related: Bool
-    words: npt.NDArray[np.int32]
-    table: WordTable
+    first: I64
+    role: U8
+    letters: U64
+    words: U64
 
 
-def _latin(text: str) -> str:
-    return text if text.isascii() else anyascii(text)
-
-
-def parse_names(frame: pl.DataFrame) -> Names:
-    """Names, aliases and related names of a frame of accounts."""
-    parts = [
-        frame.select(
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-            pl.col(field).alias("value"),
-            pl.lit(field == "related").alias("related"),
-        )
-        .filter(pl.col("value").list.len() > 0)
-        .explode("value")
-        .filter(pl.col("value").is_not_null())
-        for field in ("name", "alias", "related")
-    ]
-    values = pl.concat(parts)
-    different = values.select(pl.col("value").unique(maintain_order=True))
-    different = different.with_columns(
-        latin=pl.col("value").str.slice(0, 512).map_elements(_latin, return_dtype=pl.String)
-    )
-    long = _words(different)
-    words, text = _padded(long, len(different))
-    names = different.select("value", name=pl.int_range(pl.len(), dtype=pl.Int32))
-    values = values.join(names, on="value", maintain_order="left").sort("row", maintain_order=True)
-    return Names(
-        starts=starts_of(values["row"].to_numpy(), len(frame)),
-        name=values["name"].to_numpy(),
-        related=values["related"].to_numpy(),
-        words=words,
-        table=_table(text),
-    )
-
-
-def _words(different: pl.DataFrame) -> pl.DataFrame:
-    """Significant words of each different name: `name`, `word`, in order."""
-    folded = (
-        pl.col("latin")
-        .str.to_lowercase()
-        .str.replace_all(r"['’`]", "")
-        .str.replace_all(r"\b([a-z])\.", "$1")
-        .str.replace_all(r"[^a-z0-9]+", " ")
-        .str.strip_chars()
-        .str.split(" ")
-    )
-    long = (
-        different.select(pl.int_range(pl.len(), dtype=pl.Int32).alias("name"), word=folded)
-        .explode("word")
-        .filter(pl.col("word") != "")
-        .with_columns(
-            rank=pl.when(pl.col("word").is_in(list(FORMS)))
-            .then(2)
-            .when(
-                pl.col("word").is_in(list(DECORATIONS))
-                | pl.col("word").str.contains(r"^(19|20)\d\d$")
-            )
-            .then(1)
-            .otherwise(0)
-        )
-    )
-    # A name made of nothing but decorations or forms is compared by them.
-    return (
-        long.filter(pl.col("rank") == pl.col("rank").min().over("name"))
-        .unique(["name", "word"], keep="first", maintain_order=True)
-        .select("name", "word")
-    )
-
-
-def _padded(long: pl.DataFrame, n: int) -> tuple[npt.NDArray[np.int32], pl.Series]:
-    text = long["word"].unique()
-    codes = pl.DataFrame({"word": text}).with_columns(code=pl.int_range(pl.len(), dtype=pl.Int32))
-    coded = long.join(codes, on="word", maintain_order="left")
-    name = coded["name"].to_numpy().astype(np.int64)
-    place = np.arange(len(name)) - starts_of(name, n)[name]
-    fits = place < MAX_WORDS
-    words = np.full((n, MAX_WORDS), -1, np.int32)
-    words[name[fits], place[fits]] = coded["code"].to_numpy()[fits]
-    return words, text
-
-
-_SOUNDS: Final = (
-    (r"ph", "f"),
-    (r"sch|sh|zh|ch|tch|cz|j|dj", "c"),
-    (r"x|ts|tz|z|c", "s"),
-    (r"kh|gh|q|ck", "k"),
-    (r"g", "k"),
-    (r"w|v|b", "p"),
-    (r"d|th", "t"),
-    (r"r", "l"),
-    (r"m", "n"),
-    (r"[aeiouyh]+", ""),
-)
-
-
-def _sound(words: pl.Expr) -> pl.Expr:
-    """What is left of a word when transliterations agree: initial vowel class and consonants."""
-    first = pl.when(words.str.contains(r"^[aeiouy]")).then(pl.lit("a")).otherwise(pl.lit(""))
-    body = words
-    for pattern, sound in _SOUNDS:
-        body = body.str.replace_all(pattern, sound)
-    # The regex engine has no back references: runs of one consonant are written once, each in turn.
-    for letter in "bcdfklmnpstl":
-        body = body.str.replace_all(letter + "{2,}", letter)
-    return first + body
-
-
-def _table(text: pl.Series) -> WordTable:
-    frame = pl.DataFrame({"word": text}).with_columns(
-        length=pl.col("word").str.len_bytes().clip(0, 255).cast(pl.UInt8),
-        sound=_sound(pl.col("word")),
-    )
-    sound = hash_strings(
-        frame.select(
-            pl.when(pl.col("sound").str.len_bytes() >= 2)
-            .then(pl.col("sound"))
-            .otherwise(pl.lit("=") + pl.col("word"))
-            .alias("sound")
-        )["sound"],
-        "sound",
-    )
-    letters, mask = _letters(text)
-    return WordTable(
-        text=text,
-        spelling=hash_strings(text, "word"),
-        sound=sound,
-        letters=letters,
-        mask=mask,
-        length=frame["length"].to_numpy(),
-    )
-
-
-def _letters(text: pl.Series) -> tuple[U64, npt.NDArray[np.uint32]]:
-    """A code of each ASCII word's letters in any order, and a mask of those that occur."""
-    n = len(text)
-    lengths = text.str.len_bytes().to_numpy().astype(np.int64)
-    raw = np.frombuffer("".join(text.to_list()).encode(), np.uint8)
-    if not len(raw):
-        return np.zeros(n, np.uint64), np.zeros(n, np.uint32)
-    first = np.cumsum(lengths) - lengths
-    letters = np.add.reduceat(mix(raw.astype(np.uint64), 21), first)
-    # a..z are bits 0..25, the digits share the rest.
-    bit = np.where(raw >= ord("a"), raw - ord("a"), 26 + raw % 6).astype(np.uint32)
-    mask = np.bitwise_or.reduceat(np.uint32(1) << bit, first)
-    return letters, mask
-
-
-def name_keys(names: Names) -> tuple[I64, U64]:
-    """Keys by which rows become candidates for their names: all letters, pairs of sounds, words.
-
-    Returns:
-        Position of the name in `names.words`, and the key.
-    """
-    table, words = names.table, names.words
-    present = words >= 0
-    letters = (
-        np.where(present, table.letters[words], 0)
-        if len(table.letters)
-        else np.zeros_like(words, np.uint64)
-    )
-    sounds = (
-        np.where(present, mix(table.sound[words], 31), 0)
-        if len(table.sound)
-        else np.zeros_like(words, np.uint64)
-    )
-    spelling = (
-        np.where(present, mix(table.spelling[words], 32), 0)
-        if len(table.sound)
-        else np.zeros_like(words, np.uint64)
-    )
-    n = len(words)
-    every = np.arange(n, dtype=np.int64)
-    owners, keys = [], []
-    total = letters.sum(axis=1, dtype=np.uint64)
-    nonempty = present.any(axis=1)
-    owners.append(every[nonempty])
-    keys.append(mix(total[nonempty], 33))
-    for i in range(4):
-        one = present[:, i]
-        owners.append(every[one])
-        keys.append(mix(spelling[one, i], 34))
-        for j in range(i + 1, 4):
-            both = present[:, j]
-            owners.append(every[both])
-            keys.append(mix(sounds[both, i] + sounds[both, j], 35))
-    return np.concatenate(owners), np.concatenate(keys)
-
-
-def word_key(spelling: U64) -> U64:
-    """The key that counts how many rows have a word in their names."""
-    return mix(mix(spelling, 32), 34)
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """How pairs of names compare: for each pair, bits and the level's place in `LEVELS`."""
-
-    bits: F64
-    level: npt.NDArray[np.int8]
-
-
-def align(
-    a: Names,
-    b: Names,
-    name_a: npt.NDArray[Any],
-    name_b: npt.NDArray[Any],
-    rarity_a: F64,
-    rarity_b: F64,
-) -> Alignment:
-    """Align names pairwise.
+def parse_names(values: Values, roles: U8) -> Names:
+    """Divide folded names into words.
 
     Args:
-        a: names of the accounts.
-        b: names of the subjects.
-        name_a: lines of `a.words`.
-        name_b: lines of `b.words`, as many.
-        rarity_a: bits of each word of `a.table`.
-        rarity_b: bits of each word of `b.table`.
+        values: folded names by row.
+        roles: whose name each is.
     """
-    chunk = 1 << 16
-    parts = [
-        _align(a, b, name_a[i : i + chunk], name_b[i : i + chunk], rarity_a, rarity_b)
-        for i in range(0, len(name_a), chunk)
-    ]
-    if not parts:
-        return Alignment(np.empty(0), np.empty(0, np.int8))
-    return Alignment(
-        np.concatenate([p.bits for p in parts]), np.concatenate([p.level for p in parts])
+    text = values.text
+    count = len(roles)
+    first = np.zeros(count + 1, np.int64)
+    letters = np.zeros(count, np.uint64)
+    words = np.empty((_count_tokens(text), 6), np.uint64)
+    size = _parse(
+        text,
+        lexicon(),
+        first,
+        letters,
+        words,
+        np.empty(MAX_BYTES * 2 + 64, np.uint8),
+        np.empty((3, MAX_TOKENS + 2), np.int64),
+        np.empty(64, np.uint8),
     )
+    return Names(values.starts, first, roles, letters, words[:size].copy())
 
 
-def _align(
-    a: Names,
-    b: Names,
-    name_a: npt.NDArray[Any],
-    name_b: npt.NDArray[Any],
-    rarity_a: F64,
-    rarity_b: F64,
-) -> Alignment:
-    words_a, words_b = a.words[name_a], b.words[name_b]
-    left_a, left_b = words_a >= 0, words_b >= 0
-    count_a, count_b = left_a.sum(1), left_b.sum(1)
-    weight_a = np.where(left_a, rarity_a[words_a], 0.0)
-    weight_b = np.where(left_b, rarity_b[words_b], 0.0)
-    # Equal words: a name's words differ from one another, so the alignment is one to one.
-    equal = a.table.spelling[words_a][:, :, None] == b.table.spelling[words_b][:, None, :]
-    equal &= left_a[:, :, None] & left_b[:, None, :]
-    hit_a = equal.any(2)
-    bits = (weight_a * hit_a).sum(1)
-    left_a &= ~hit_a
-    left_b &= ~equal.any(1)
-    exact = ~left_a.any(1) & ~left_b.any(1)
-
-    def close(matches: Bool, discount: float) -> None:
-        """Take one-to-one matches of what is left; a word already taken is not left."""
-        nonlocal bits
-        for i in range(MAX_WORDS):
-            row = matches[:, i, :] & left_a[:, i, None] & left_b
-            found = row.any(1)
-            if found.any():
-                j = row.argmax(1)
-                where = np.flatnonzero(found)
-                gain = np.minimum(weight_a[where, i], weight_b[where, j[where]]) - discount
-                bits[where] += np.maximum(gain, 0.5)
-                left_a[where, i] = False
-                left_b[where, j[where]] = False
-
-    both = left_a[:, :, None] & left_b[:, None, :]
-    close(both & (a.table.sound[words_a][:, :, None] == b.table.sound[words_b][:, None, :]), 2.0)
-    close(_typos(a, b, words_a, words_b, left_a[:, :, None] & left_b[:, None, :]), 3.5)
-    # What is left, glued: the same letters in both.
-    open_both = left_a.any(1) & left_b.any(1)
-    if open_both.any():
-        sum_a = (np.where(left_a, a.table.letters[words_a], 0)).sum(1, dtype=np.uint64)
-        sum_b = (np.where(left_b, b.table.letters[words_b], 0)).sum(1, dtype=np.uint64)
-        glued = open_both & (sum_a == sum_b)
-        bits[glued] += np.maximum((weight_a * left_a).sum(1), (weight_b * left_b).sum(1))[glued]
-        left_a[glued] = False
-        left_b[glued] = False
-    initials = (a.table.length[words_a] == 1)[:, :, None] | (b.table.length[words_b] == 1)[
-        :, None, :
-    ]
-    if initials.any():
-        first_a, first_b = _initial(a.table)[words_a], _initial(b.table)[words_b]
-        close(initials & (first_a[:, :, None] == first_b[:, None, :]), 1.0)
-    open_a, open_b = left_a.sum(1), left_b.sum(1)
-    either = np.minimum(open_a, open_b)
-    bits = bits - 3.0 * either - 1.5 * (np.maximum(open_a, open_b) - either)
-    level = np.full(len(bits), LEVELS.index("differs"), np.int8)
-    level[bits > 0] = LEVELS.index("shared")
-    aligned = (count_a > 0) & (count_b > 0) & (bits > 0)
-    level[aligned & (either == 0)] = LEVELS.index("part")
-    level[aligned & (open_a + open_b == 0)] = LEVELS.index("similar")
-    level[aligned & exact] = LEVELS.index("same")
-    bits = np.clip(bits, DIFFERS, MAX_BITS)
-    return Alignment(bits, level)
+@inner
+def _is_letter(c: int) -> bool:
+    return 97 <= c <= 122
 
 
-def _initial(table: WordTable) -> npt.NDArray[np.uint32]:
-    return table.text.str.slice(0, 1).hash(1).to_numpy().astype(np.uint32)
+@inner
+def _is_digit(c: int) -> bool:
+    return 48 <= c <= 57
 
 
-def _typos(
-    a: Names, b: Names, words_a: npt.NDArray[np.int32], words_b: npt.NDArray[np.int32], both: Bool
-) -> Bool:
-    """Which of the open word pairs are a typo or two apart."""
-    out = np.zeros_like(both)
-    pair, i, j = np.nonzero(both)
-    code_a, code_b = words_a[pair, i], words_b[pair, j]
-    length_a, length_b = a.table.length[code_a], b.table.length[code_b]
-    shorter = np.minimum(length_a, length_b)
-    allowed = np.where(shorter >= 8, 2, np.where(shorter >= 4, 1, 0))
-    gap = np.abs(length_a.astype(np.int16) - length_b.astype(np.int16))
-    apart = np.bitwise_count(a.table.mask[code_a] ^ b.table.mask[code_b])
-    keep = np.flatnonzero((gap <= allowed) & (apart <= 2 * allowed) & (allowed > 0))
-    if not len(keep):
-        return out
-    pairs = distinct_pairs(code_a[keep], code_b[keep])
-    texts_a = a.table.text.gather(pairs.a).to_list()
-    texts_b = b.table.text.gather(pairs.b).to_list()
-    distance = cpdist(texts_a, texts_b, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
-    near = distance[pairs.inverse] <= allowed[keep]
-    chosen = keep[near]
-    out[pair[chosen], i[chosen], j[chosen]] = True
-    return out
+@inner
+def _unleet(c: int) -> int:
+    """The letter for which a digit between letters stands, as in «n1ke»; 0 if none."""
+    if c == 48:
+        return 111
+    if c == 49:
+        return 105
+    if c == 51:
+        return 101
+    if c == 52:
+        return 97
+    if c == 53:
+        return 115
+    if c == 55:
+        return 116
+    return 0
 
 
-@dataclass(frozen=True, slots=True)
-class DistinctPairs:
-    """The different pairs of two code columns, and which of them each line is."""
+@kernel
+def _count_tokens(text: Text) -> int:
+    """No fewer words than there are, at most `MAX_WORDS` of each name."""
+    total = 0
+    for v in range(len(text.offsets) - 1):
+        tokens = 0
+        before = 32
+        for i in range(text.offsets[v], text.offsets[v + 1]):
+            c = np.int64(text.data[i])
+            if _is_letter(c) != _is_letter(before) or _is_digit(c) != _is_digit(before):
+                tokens += 1
+            before = c
+        total += tokens if tokens < MAX_WORDS else MAX_WORDS
+    return total
 
-    a: I64
-    b: I64
-    inverse: I64
+
+@inner
+def _tokens(data: U8, start: int, end: int, out: U8, bounds: I64) -> int:
+    """Words of one name.
+
+    Args:
+        data: folded text.
+        start: where the name begins.
+        end: where it ends.
+        out: filled with the words' letters.
+        bounds: filled: word t is `out[bounds[0, t]:bounds[0, t + 1]]`.
+
+    Returns:
+        How many words.
+    """
+    count, n = 0, 0
+    bounds[0, 0] = 0
+    before = 32
+    for i in range(start, end):
+        c = np.int64(data[i])
+        after = np.int64(data[i + 1]) if i + 1 < end else 32
+        if c == 39 or c == 96:
+            continue
+        if _is_digit(c) and _is_letter(before) and _is_letter(after) and _unleet(c) > 0:
+            c = _unleet(c)
+        letter = _is_letter(c)
+        open_word = n > bounds[0, count]
+        if letter or _is_digit(c):
+            if open_word and letter != _is_letter(before) and before != 46:
+                count += 1
+                bounds[0, count] = n
+                if count == MAX_TOKENS:
+                    break
+            out[n] = c
+            n += 1
+        elif c == 46 and open_word and _is_letter(after) and _is_initial(data, i, start, end):
+            # «S.A.» is one word, «co.,ltd» two.
+            pass
+        elif open_word:
+            count += 1
+            bounds[0, count] = n
+            if count == MAX_TOKENS:
+                break
+        before = c
+    if count < MAX_TOKENS and n > bounds[0, count]:
+        count += 1
+        bounds[0, count] = n
+    return count
 
 
-def distinct_pairs(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> DistinctPairs:
-    """The different pairs among (a[i], b[i]), so that each is compared once."""
-    combined = (a.astype(np.int64) << 32) | b.astype(np.int64)
-    order = np.argsort(combined)
-    ordered = combined[order]
-    new = np.r_[True, ordered[1:] != ordered[:-1]]
-    inverse = np.empty(len(order), np.int64)
-    inverse[order] = np.cumsum(new) - 1
-    kept = ordered[new]
-    return DistinctPairs(kept >> 32, kept & 0xFFFFFFFF, inverse)
+@inner
+def _is_initial(data: U8, dot: int, start: int, end: int) -> bool:
+    """Whether single letters stand on both sides of a dot."""
+    alone_before = dot - 2 < start or not _is_letter(np.int64(data[dot - 2]))
+    alone_after = dot + 2 >= end or not _is_letter(np.int64(data[dot + 2]))
+    return alone_before and alone_after
+
+
+@inner
+def _is_counter(data: U8, start: int, end: int) -> bool:
+    """Whether a word is a year or a short number, as in «Store-2024» and «Fashion 88»."""
+    if end - start > 4:
+        return False
+    for i in range(start, end):
+        if not _is_digit(np.int64(data[i])):
+            return False
+    return True
+
+
+@kernel
+def _parse(
+    text: Text,
+    known: Lexicon,
+    first: I64,
+    letters: U64,
+    words: U64,
+    data: U8,
+    tokens: I64,
+    buffer: U8,
+) -> int:
+    """Fill `first`, `letters` and `words`; returns how many words."""
+    n = 0
+    for v in range(len(text.offsets) - 1):
+        count = _tokens(text.data, text.offsets[v], text.offsets[v + 1], data, tokens)
+        kept = _FORM
+        for t in range(count):
+            code = hash_bytes(data, tokens[0, t], tokens[0, t + 1])
+            place = find(known.codes, code)
+            kind = _PLAIN
+            if place >= 0:
+                kind = np.int64(known.role[place])
+                code = known.canonical[place]
+            elif _is_counter(data, tokens[0, t], tokens[0, t + 1]):
+                kind = _DECORATION
+            tokens[1, t] = kind
+            tokens[2, t] = np.int64(code)
+            if kind == _TRADE:
+                kind = _PLAIN
+            if kind < kept:
+                kept = kind
+        total = np.uint64(0)
+        for t in range(count):
+            kind = tokens[1, t]
+            if (kind != kept and not (kind == _TRADE and kept == _PLAIN)) or n - first[
+                v
+            ] == MAX_WORDS:
+                continue
+            code = np.uint64(tokens[2, t])
+            repeated = False
+            for w in range(first[v], n):
+                if words[w, SPELLING] == code:
+                    repeated = True
+            if repeated:
+                continue
+            total += _write_word(words, n, data, tokens[0, t], tokens[0, t + 1])
+            words[n, SPELLING] = code
+            place = find(known.variants, code)
+            words[n, SOUND] = (
+                known.usual[place]
+                if place >= 0
+                else _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
+            )
+            n += 1
+        letters[v] = total
+        first[v + 1] = n
+    return n
+
+
+@inner
+def _write_word(words: U64, w: int, data: U8, start: int, end: int) -> np.uint64:
+    """Write a word's letters, their mask and length; returns the sum of the letters' codes."""
+    total = np.uint64(0)
+    mask = np.uint64(0)
+    packed, more = np.uint64(0), np.uint64(0)
+    for i in range(start, end):
+        c = np.uint64(data[i])
+        total += scatter(c)
+        mask |= np.uint64(1) << (c - np.uint64(97) if c >= 97 else np.uint64(26) + c % np.uint64(6))
+        place = i - start
+        if place < 8:
+            packed |= c << np.uint64(8 * place)
+        elif place < LONGEST_WORD:
+            more |= c << np.uint64(8 * (place - 8))
+    length = end - start if end - start < 255 else 255
+    words[w, LETTERS], words[w, MORE_LETTERS] = packed, more
+    words[w, ANAGRAM] = total
+    words[w, ABOUT] = mask | np.uint64(length) << np.uint64(32)
+    return total
+
+
+@kernel
+def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
+    """What is left of a word where romanisations agree: its consonants by class, and how it begins.
+
+    Vowels, `h` and doubled letters go; `sh`, `zh`, `ch`, `j` are one class, so are `k`, `g`, `q`,
+    `kh`, `gh`, so are `d` and `t`, `b` and `p`, `v`, `w` and `f`, `s` and `z`. A word of fewer than
+    two consonants keeps its first vowel, one without any is its spelling.
+    """
+    n = 0
+    vowel = 0
+    i = start
+    while i < end and n < len(out) - 3:
+        c = np.int64(data[i])
+        d = np.int64(data[i + 1]) if i + 1 < end else 0
+        e = np.int64(data[i + 2]) if i + 2 < end else 0
+        if i > start and c == np.int64(data[i - 1]) and not _is_digit(c):
+            i += 1
+            continue
+        step = 1
+        letter = 0
+        if c in (97, 101, 105, 111, 117, 121):
+            if vowel == 0:
+                vowel = 97 if c == 97 else 117 if c in (111, 117) else 105
+            letter = 97 if i == start else 0
+        elif c == 104:
+            letter = 104 if i == start else 0
+        elif c == 115:
+            if d == 99 and e == 104:
+                letter, step = 99, 3
+            elif d == 104:
+                letter, step = 99, 2
+            else:
+                letter = 115
+        elif c == 99:
+            if d == 104:
+                letter, step = 99, 2
+            elif d == 107:
+                letter, step = 107, 2
+            elif d in (101, 105, 121, 122):
+                letter = 115
+            else:
+                letter = 107
+        elif c == 116:
+            if d == 99 and e == 104:
+                letter, step = 99, 3
+            elif d in (115, 122):
+                letter, step = 115, 2
+            else:
+                letter = 116
+        elif c == 122:
+            letter = 115
+            if d == 104:
+                letter, step = 99, 2
+        elif c == 100:
+            letter = 116
+            if d == 106:
+                letter, step = 99, 2
+            elif d == 122 and e == 104:
+                letter, step = 99, 3
+        elif c == 106:
+            letter = 99 if i == start or d != 0 else 0
+        elif c in (107, 103, 113):
+            letter = 107
+            if d == 104:
+                step = 2
+        elif c == 120:
+            out[n] = 107
+            n += 1
+            letter = 115
+        elif c == 112:
+            letter = 112
+            if d == 104:
+                letter, step = 102, 2
+        elif c == 98:
+            letter = 112
+        elif c in (102, 118):
+            letter = 102
+        elif c == 119:
+            letter = 102 if i == start else 0
+        else:
+            letter = c
+        if letter:
+            out[n] = letter
+            n += 1
+        i += step
+    consonants = n - (n > 0 and out[0] == 97)
+    if consonants == 0:
+        return hash_bytes(data, start, end)
+    if consonants < 2:
+        out[n] = 45
+        out[n + 1] = vowel
+        n += 2
+    return hash_bytes(out, 0, n)
+
+
+@inner
+def name_keys(names: Names, row: int, keys: U64, n: int) -> int:
+    """Keys of a row's names, written from `keys[n]` on; returns their new end.
+
+    All letters of a name; each word's spelling and sound, which also count how common it is; pairs
+    of the sounds of its first words, in either order.
+    """
+    starts, bounds, words = names.starts, names.first, names.words
+    for j in range(starts[row], starts[row + 1]):
+        first, last = bounds[j], bounds[j + 1]
+        if first == last:
+            continue
+        keys[n] = salted(names.letters[j], LETTERS_KEY)
+        n += 1
+        for w in range(first, last):
+            keys[n] = salted(words[w, SPELLING], SPELLING_KEY)
+            keys[n + 1] = salted(words[w, SOUND], SOUND_KEY)
+            n += 2
+        if last > first + PAIRED_WORDS:
+            last = first + PAIRED_WORDS
+        for w in range(first, last):
+            for x in range(w + 1, last):
+                keys[n] = salted(scatter(words[w, SOUND]) + scatter(words[x, SOUND]), PAIR_KEY)
+                n += 1
+    return n
+
+
+@inner
+def most_name_keys(names: Names, row: int) -> int:
+    """No row has more keys of names than this."""
+    entries = names.starts[row + 1] - names.starts[row]
+    words = names.first[names.starts[row + 1]] - names.first[names.starts[row]]
+    return entries * (1 + PAIRED_WORDS * (PAIRED_WORDS - 1) // 2) + words * 2
+
+
+@inner
+def letter_of(words: U64, w: int, place: int) -> np.uint64:
+    """The letter at a place of a word."""
+    if place < 8:
+        return (words[w, LETTERS] >> np.uint64(8 * place)) & np.uint64(0xFF)
+    return (words[w, MORE_LETTERS] >> np.uint64(8 * (place - 8))) & np.uint64(0xFF)
+
+
+@inner
+def word_length(words: U64, w: int) -> int:
+    """Characters of a word that are compared."""
+    length = np.int64(words[w, ABOUT] >> np.uint64(32))
+    return length if length < LONGEST_WORD else LONGEST_WORD
+
+
+@inner
+def edits(a: U64, w: int, b: U64, x: int) -> int:
+    """Edits between two words, a swap of neighbours being one.
+
+    Source: H. Hyyrö, «A bit-vector algorithm for computing Levenshtein and Damerau edit
+    distances», Nordic Journal of Computing 10 (2003).
+    """
+    one = np.uint64(1)
+    length_a, length_b = word_length(a, w), word_length(b, x)
+    plus, minus = ~np.uint64(0), np.uint64(0)
+    diagonal, before = np.uint64(0), np.uint64(0)
+    distance = length_a
+    last = one << np.uint64(length_a - 1)
+    for j in range(length_b):
+        letter = letter_of(b, x, j)
+        equal = np.uint64(0)
+        for i in range(length_a):
+            if letter_of(a, w, i) == letter:
+                equal |= one << np.uint64(i)
+        swapped = ((~diagonal & equal) << one) & before
+        diagonal = (((equal & plus) + plus) ^ plus) | equal | minus | swapped
+        rise, fall = minus | ~(diagonal | plus), diagonal & plus
+        if rise & last:
+            distance += 1
+        if fall & last:
+            distance -= 1
+        rise = rise << one | one
+        fall = fall << one
+        plus = fall | ~(diagonal | rise)
+        minus = rise & diagonal
+        before = equal
+    return distance
+
+
+@inner
+def _is_typo(a: U64, w: int, b: U64, x: int) -> bool:
+    length_a, length_b = word_length(a, w), word_length(b, x)
+    shorter = length_a if length_a < length_b else length_b
+    limit = 2 if shorter >= 8 else 1 if shorter >= 4 else 0
+    gap = length_a - length_b
+    if limit == 0 or gap > limit or -gap > limit:
+        return False
+    # An edit changes which letters occur by two at most.
+    apart = (a[w, ABOUT] ^ b[x, ABOUT]) & np.uint64(0xFFFFFFFF)
+    budget = 2 * limit
+    while apart and budget >= 0:
+        apart &= apart - np.uint64(1)
+        budget -= 1
+    return budget >= 0 and edits(a, w, b, x) <= limit
+
+
+@inner
+def _abbreviates(a: U64, w: int, b: U64, x: int) -> int:
+    """Letters of the shorter word, if the longer one begins with it, else 0."""
+    length_a, length_b = word_length(a, w), word_length(b, x)
+    shorter = length_a if length_a < length_b else length_b
+    for place in range(shorter):
+        if letter_of(a, w, place) != letter_of(b, x, place):
+            return 0
+    return shorter
+
+
+@inner
+def _open_letters(words: U64, first: int, last: int, taken: int) -> np.uint64:
+    """The code of all letters of a name's words that are not taken."""
+    total = np.uint64(0)
+    for w in range(first, last):
+        if not taken >> (w - first) & 1:
+            total += words[w, ANAGRAM]
+    return total
+
+
+@inner
+def _open_rarity(words: U64, first: int, last: int, taken: int, frequencies: Frequencies) -> float:
+    """What a name's words that are not taken are worth."""
+    total = 0.0
+    for w in range(first, last):
+        if not taken >> (w - first) & 1:
+            total += word_rarity(frequencies, salted(words[w, SPELLING], SPELLING_KEY))
+    return total
+
+
+@inner
+def _agrees(a: U64, w: int, b: U64, x: int, how: int) -> bool:
+    """Whether two words agree in one way."""
+    if how == _EQUAL:
+        return a[w, SPELLING] == b[x, SPELLING]
+    if how == _SOUNDS:
+        return a[w, SOUND] == b[x, SOUND]
+    if how == _TYPO:
+        return _is_typo(a, w, b, x)
+    return _abbreviates(a, w, b, x) > 0
+
+
+@inner
+def _worth(a: U64, w: int, b: U64, x: int, how: int, frequencies: Frequencies) -> float:
+    """What two words that agree in one way are worth."""
+    if how == _SHORTENED:
+        letters = _abbreviates(a, w, b, x)
+        return 1.0 if letters == 1 else 1.5 * letters if letters < 4 else 6.0
+    if how == _SOUNDS:
+        worth = word_rarity(frequencies, salted(a[w, SOUND], SOUND_KEY)) - SOUND_BITS
+    else:
+        worth = word_rarity(frequencies, salted(a[w, SPELLING], SPELLING_KEY))
+        if how == _TYPO:
+            other = word_rarity(frequencies, salted(b[x, SPELLING], SPELLING_KEY))
+            worth = (worth if worth < other else other) - TYPO_BITS
+    return worth if worth > 0.0 else 0.0
+
+
+@inner
+def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple[float, int]:
+    """Compare name j of a with name k of b.
+
+    Returns:
+        Bits, and the level (`SAME` … `SHARED`, `DIFFERENT`).
+    """
+    words_a, words_b = a.words, b.words
+    first_a, last_a, first_b, last_b = a.first[j], a.first[j + 1], b.first[k], b.first[k + 1]
+    if first_a == last_a or first_b == last_b:
+        return 0.0, DIFFERENT
+    letters = a.letters[j]
+    same_letters = letters == b.letters[k]
+    # Words that have a counterpart, a bit each.
+    taken_a, taken_b = 0, 0
+    equal, close = 0, 0
+    open_a, open_b = last_a - first_a, last_b - first_b
+    bits = 0.0
+    for how in range(_EQUAL, _SHORTENED + 1):
+        if open_a == 0 or open_b == 0:
+            break
+        if how == _SHORTENED and (
+            same_letters
+            or _open_letters(words_a, first_a, last_a, taken_a)
+            == _open_letters(words_b, first_b, last_b, taken_b)
+        ):
+            # What is left is glued: the same letters, otherwise divided.
+            gain = _open_rarity(words_a, first_a, last_a, taken_a, frequencies)
+            other = _open_rarity(words_b, first_b, last_b, taken_b, frequencies)
+            bits += gain if gain < other else other
+            close += 1
+            open_a, open_b = 0, 0
+            break
+        for w in range(first_a, last_a):
+            if taken_a >> (w - first_a) & 1:
+                continue
+            for x in range(first_b, last_b):
+                if taken_b >> (x - first_b) & 1:
+                    continue
+                if _agrees(words_a, w, words_b, x, how):
+                    bits += _worth(words_a, w, words_b, x, how, frequencies)
+                    taken_a |= 1 << (w - first_a)
+                    taken_b |= 1 << (x - first_b)
+                    open_a -= 1
+                    open_b -= 1
+                    if how == _EQUAL:
+                        equal += 1
+                    else:
+                        close += 1
+                    break
+    fewer, more = (open_a, open_b) if open_a < open_b else (open_b, open_a)
+    bits -= UNALIGNED_BITS * fewer + MISSING_BITS * (more - fewer)
+    if equal + close == 0 or bits <= 0:
+        return bits, DIFFERENT
+    if more > 0:
+        return bits, PART if fewer == 0 else SHARED
+    if close > 0:
+        return bits, SIMILAR
+    # The whole name may be more common than its words, each for itself, would make it.
+    known = rarity(frequencies, salted(letters, LETTERS_KEY), 40.0)
+    return bits if bits < known else known, SAME

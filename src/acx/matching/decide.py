@@ -1,0 +1,136 @@
+"""Match weights ► probability ► level and reasons."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, NAME
+from acx.matching.compiled import F64, I64
+from acx.matching.model import (
+    EXACT_PROBABILITY,
+    FIELDS,
+    LEVELS,
+    POSSIBLE_PROBABILITY,
+    STRONG_PROBABILITY,
+)
+from acx.matching.names import PART
+
+SMALLEST_CROWD: Final = 1000
+"""The prior speaks of at least so many subjects: in a handful, too, values agree by chance."""
+
+AGREES: Final = 3.0
+"""Bits from which on a field counts as agreeing."""
+IDENTIFIES: Final = 8.0
+"""Bits from which on an identifier does: a number that hundreds share identifies nobody."""
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject that an account is probably the same actor as.
+
+    Attributes:
+        account_id: the account's id.
+        subject_id: the subject's id.
+        level: `exact`, `strong` or `possible`.
+        probability: calibrated for the stated prior.
+        reasons: `field:comparison:bits`, strongest first, `prior` last.
+    """
+
+    account_id: str
+    subject_id: str
+    level: str
+    probability: float
+    reasons: list[str]
+
+
+HITS: Final = {
+    "account_id": pl.String,
+    "subject_id": pl.String,
+    "level": pl.String,
+    "probability": pl.Float64,
+    "reasons": pl.List(pl.String),
+}
+"""Columns of hits."""
+
+
+def prior_bits(prior: float, subjects: int) -> float:
+    """Log-odds that an account and a subject, taken at random, are one actor."""
+    pair = prior / max(subjects, SMALLEST_CROWD)
+    return float(np.log2(pair / (1 - pair)))
+
+
+def bits_needed(level: str) -> float:
+    """Log-odds of the least probability of a level."""
+    least = {
+        "exact": EXACT_PROBABILITY,
+        "strong": STRONG_PROBABILITY,
+        "possible": POSSIBLE_PROBABILITY,
+    }[level]
+    return float(np.log2(least / (1 - least)))
+
+
+def levels(outcomes: F64, prior: float) -> tuple[F64, I64]:
+    """Probability and level of pairs.
+
+    Args:
+        outcomes: pairs × 2 × fields, as `compare` leaves them.
+        prior: bits.
+
+    Returns:
+        Probability, and place in `LEVELS`, beyond it for those that are no hit.
+    """
+    bits, level = outcomes[:, BITS], outcomes[:, LEVEL]
+    odds = bits.sum(axis=1) + prior
+    probability = 1.0 / (1.0 + np.exp2(-np.clip(odds, -1000, 1000)))
+    agreeing = (level >= 0) & (bits >= AGREES)
+    agreeing[:, NAME] &= level[:, NAME] <= PART
+    identifies = np.array([field.identifies for field in FIELDS])
+    identified = (agreeing & (level < identifies) & (bits >= IDENTIFIES)).any(axis=1)
+    contradicts = np.array([field.contradicts for field in FIELDS])
+    contradicted = ((level == DIFFERENT) & contradicts).any(axis=1)
+    exact = (agreeing.sum(axis=1) >= 2) & identified & ~contradicted
+    place = np.full(len(odds), len(LEVELS))
+    place[probability >= POSSIBLE_PROBABILITY] = LEVELS.index("possible")
+    place[probability >= STRONG_PROBABILITY] = LEVELS.index("strong")
+    place[(probability >= EXACT_PROBABILITY) & exact] = LEVELS.index("exact")
+    return probability, place
+
+
+def hits_frame(
+    account_ids: pl.Series,
+    subject_ids: pl.Series,
+    outcomes: F64,
+    prior: float,
+    least: str,
+) -> pl.DataFrame:
+    """Pairs that are hits of at least a level, with their reasons."""
+    probability, place = levels(outcomes, prior)
+    kept = np.flatnonzero(place <= LEVELS.index(least))
+    return pl.DataFrame(
+        {
+            "account_id": account_ids.gather(kept),
+            "subject_id": subject_ids.gather(kept),
+            "level": [LEVELS[p] for p in place[kept]],
+            "probability": probability[kept],
+            "reasons": [reasons(outcomes[p], prior) for p in kept],
+        },
+        schema=HITS,
+    )
+
+
+def reasons(outcome: F64, prior: float) -> list[str]:
+    """What each field of one pair says, strongest first, the prior last."""
+    bits, level = outcome
+    said = [
+        (-abs(float(bits[f])), FIELDS[f].name, _comparison(f, int(level[f])), float(bits[f]))
+        for f in np.flatnonzero(level != ABSENT)
+    ]
+    lines = [f"{name}:{comparison}:{weight:+.2f}" for _, name, comparison, weight in sorted(said)]
+    return [*lines, f"prior:pair:{prior:+.2f}"]
+
+
+def _comparison(field: int, level: int) -> str:
+    return "differs" if level == DIFFERENT else FIELDS[field].levels[level].name

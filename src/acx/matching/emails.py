@@ -1,0 +1,85 @@
+"""E-mail addresses: the same, a variant of one mailbox, or the same local part elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acx.matching.compiled import U64, U8, hash_bytes, inner, kernel
+from acx.matching.text import Text, hash_text
+
+MAX_LOCAL = 256
+"""Bytes read of a local part; RFC 5321 allows 64."""
+
+SHORTEST_STEM = 4
+"""Local parts are stripped of digits only down to so many characters."""
+SHORTEST_MAILBOX = 6
+"""A shorter local part, found at another provider, says nothing."""
+
+_GOOGLEMAIL = np.uint64(hash_text("googlemail.com"))
+_GMAIL = np.uint64(hash_text("gmail.com"))
+
+
+@kernel
+def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
+    """Codes of folded e-mail addresses.
+
+    Args:
+        text: folded addresses.
+        codes: values × levels, filled: the address; without dots, tag and digits at the end; the
+            local part of that alone.
+        stems: filled: the local part without punctuation, tag and digits at the end, 0 if short.
+        domains: filled: the domain.
+    """
+    local = np.empty(MAX_LOCAL, np.uint8)
+    for v in range(len(text.offsets) - 1):
+        start, end = _inner(text.data, text.offsets[v], text.offsets[v + 1])
+        at = -1
+        for i in range(start, end):
+            if text.data[i] == 64:
+                at = i
+        if at <= start or at + 1 >= end:
+            continue
+        domain = _domain(text.data, at + 1, end)
+        codes[v, 0] = hash_bytes(text.data, start, at) ^ domain
+        n = 0
+        for i in range(start, min(at, start + MAX_LOCAL)):
+            c = text.data[i]
+            if c == 43:
+                break
+            if c not in (46, 45, 95):
+                local[n] = c
+                n += 1
+        stem = n
+        while stem > SHORTEST_STEM and 48 <= local[stem - 1] <= 57:
+            stem -= 1
+        code = hash_bytes(local, 0, stem)
+        codes[v, 1] = code ^ domain
+        if stem >= SHORTEST_MAILBOX:
+            codes[v, 2] = code
+            stems[v] = code
+        domains[v] = domain
+
+
+@inner
+def _inner(data: U8, start: int, end: int) -> tuple[int, int]:
+    """What is inside `Name <address>` and `mailto:address`, without white space around."""
+    for i in range(start, end):
+        if data[i] == 60 or (data[i] == 58 and i - start == 6):
+            start = i + 1
+            break
+    for i in range(start, end):
+        if data[i] == 62 or data[i] == 63:
+            end = i
+            break
+    while start < end and data[start] <= 32:
+        start += 1
+    while end > start and data[end - 1] <= 32:
+        end -= 1
+    return start, end
+
+
+@inner
+def _domain(data: U8, start: int, end: int) -> np.uint64:
+    """Code of a domain; that of googlemail.com is gmail.com's."""
+    code = hash_bytes(data, start, end)
+    return _GMAIL if code == _GOOGLEMAIL else code
