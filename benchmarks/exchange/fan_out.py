@@ -64,8 +64,7 @@ async def watch(url: str, token: str, posts: list[bytes]) -> list[float]:
         writer.write(head.encode())
         await reader.readuntil(b":\n\n")
         connected.release()
-        while len(times) < len(posts):
-            line = await reader.readline()
+        while line := await reader.readline():
             if line.startswith(b"id: "):
                 times[int(line[4:])] = time.perf_counter()
         writer.close()
@@ -82,5 +81,8 @@ async def watch(url: str, token: str, posts: list[bytes]) -> list[float]:
         answer = msgspec.json.decode(await reader.readexactly(length))
         acknowledged[answer["index"]] = time.perf_counter()
     writer.close()
-    await asyncio.gather(*followers)
+    while not all(acknowledged.keys() <= times.keys() for times in arrived):
+        await asyncio.sleep(0.05)
+    for follower in followers:
+        follower.cancel()
     return [times[index] - moment for index, moment in acknowledged.items() for times in arrived]
