@@ -547,3 +547,9 @@ def test_a_key_of_nobody_is_told_to_join(exchange: Served, clock: SetClock) -> N
     actor.key = Ed25519PrivateKey.generate()
     answer = exchange.signed(actor, "/v1/credentials", {"contexts": ["outcome/" + "a" * 26]})
     assert "join first" in problem(answer, 401, "unauthenticated")
+
+
+def test_the_protocol_page_names_every_problem() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
+    for kind in PROBLEMS.values():
+        assert f"| `{kind.name}` | {kind.status} | {kind.title} |" in page
