@@ -327,6 +327,42 @@ def test_a_spent_rate_tag_makes_it_take_the_next(exchange: LyingExchange, member
     assert len({str(event.tags) for event in posted(exchange)}) == 3
 
 
+def test_a_wrong_clock_is_told_and_fails_nothing(exchange: LyingExchange, member: Member) -> None:
+    def another_day(answer: dict[str, Any]) -> Any:
+        if "receipt" not in answer:
+            return answer
+        exchange.entries.pop()
+        return Problem(422, "wrong-contexts", "Other tags than the type needs", "rate/2031-01-01")
+
+    exchange.answers["/v1/events"] = another_day
+    _, sent = report(member, row(1))
+    assert (sent.waiting, sent.failed) == (1, ())
+    assert "clock" in sent.stopped
+    del exchange.answers["/v1/events"]
+    assert len(member.send(at_once=True).acknowledged) == 1
+
+
+def test_a_report_that_waited_past_midnight_is_signed_for_the_new_day(
+    exchange: LyingExchange, member: Member
+) -> None:
+    exchange.answers["/v1/events"] = lambda answer: lost if "receipt" in answer else answer
+    report(member, row(1))
+    exchange.entries.clear()
+    refused: list[str] = []
+
+    def once(answer: dict[str, Any]) -> Any:
+        if "receipt" in answer and not refused:
+            refused.append(answer["event"])
+            exchange.entries.pop()
+            return Problem(422, "wrong-contexts", "Other tags than the type needs", "rate")
+        return answer
+
+    exchange.answers["/v1/events"] = once
+    assert len(member.send(at_once=True).acknowledged) == 1
+    assert len({event.raw for event in posted(exchange)}) == 2
+    assert len({event.by for event in posted(exchange)}) == 1
+
+
 @pytest.mark.parametrize("part", ["receipt", "index", "at", "k"])
 def test_a_receipt_that_proves_nothing_acknowledges_nothing(
     part: str, exchange: LyingExchange, member: Member

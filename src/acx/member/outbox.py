@@ -43,6 +43,12 @@ PASSING: Final = frozenset({408, 425, 429})
 """Statuses below 500 that say «later» and not «no»."""
 STOPPING: Final = frozenset({401, 403})
 """Statuses that say «not you»: no other message would fare better."""
+_OTHER_DAY: Final = "wrong-contexts"
+_OTHER_TAGS: Final = frozenset({"tag-spent", _OTHER_DAY})
+"""Problems of a report that other tags solve: its rate tag is used up, or its day has passed.
+
+The exchange looks for the same event first, so a refusal means that it does not have it.
+"""
 
 
 class Carrier(Protocol):
@@ -159,10 +165,14 @@ class Outbox:
             except Refused as refusal:
                 if refusal.status >= 500 or refusal.status in PASSING | STOPPING:
                     raise
-                if self._sign_anew(message, refusal, resent=resent):
+                if message.type == "report" and refusal.problem in _OTHER_TAGS:
                     message = self._wallet.put(
                         msgspec.structs.replace(message, state="waiting", event=b"")
                     )
+                    if refusal.problem == _OTHER_DAY and not resent:
+                        raise ContributionError(
+                            f"{refusal}; if that is another day, set this machine's clock right"
+                        ) from None
                     continue
                 return self._fail(message, contribution, str(refusal))
             return self._acknowledge(message, contribution, answer)
@@ -229,18 +239,6 @@ class Outbox:
         if view is None or not view.version or view.version == contribution.version:
             return contribution
         return self._wallet.store(msgspec.structs.replace(contribution, version=view.version))
-
-    def _sign_anew(self, message: Message, refusal: Refused, *, resent: bool) -> bool:
-        """Whether a refused report is to be tried again with other tags.
-
-        The exchange looks for the same event first, so a refusal means that it does not have it.
-        """
-        if message.type != "report":
-            return False
-        if refusal.problem == "tag-spent":
-            return True
-        # Signed on another day: its rate context has passed.
-        return resent and refusal.problem == "wrong-contexts"
 
     def _acknowledge(
         self, message: Message, contribution: Contribution, answer: Acknowledgement
