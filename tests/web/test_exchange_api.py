@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -210,6 +211,30 @@ def test_suspension_shuts_every_door_and_ends_the_stream(
         assert all(line.startswith((":", "id:", "event:", "data:")) or not line for line in lines)
     problem(exchange.get("/v1/events", member), 403, "suspended")
     problem(post(exchange, draft), 403, "suspended")
+
+
+def test_suspension_ends_a_stream_that_is_never_idle(
+    exchange: Served, member: Actor, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.2)
+    other = exchange.join("B", clock=clock)
+    ended = threading.Event()
+
+    def keep_busy() -> None:
+        while not ended.is_set():
+            post(exchange, other.report(exchange.service))
+
+    busy = threading.Thread(target=keep_busy)
+    with following(exchange, member) as lines:
+        next(lines)
+        busy.start()
+        exchange.exchange.suspend("A")
+        try:
+            for _ in lines:
+                pass
+        finally:
+            ended.set()
+            busy.join()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -31,12 +32,17 @@ async def follow(
         service: the exchange.
         after: the last place that the follower knows, -1 for none.
         read: reads entries after a place, under a checkpoint, from storage.
-        still_admitted: asked at every heartbeat; a suspended member's stream ends.
+        still_admitted: asked as often as the heart beats; a suspended member's stream ends.
     """
     live = service.live
     # The first bytes tell the client, and proxies on the way, that the stream stands.
     yield _HEARTBEAT
+    asked = time.monotonic()
     while not live.closed:
+        if time.monotonic() - asked >= HEARTBEAT_SECONDS:
+            if not await still_admitted():
+                return
+            asked = time.monotonic()
         commits = live.after(after)
         if commits:
             for commit in commits:
@@ -50,8 +56,6 @@ async def follow(
                 after = page.entries[-1][0]
             yield _checkpoint(checkpoint)
         elif not await live.wait(after, HEARTBEAT_SECONDS):
-            if not await still_admitted():
-                return
             yield _HEARTBEAT
 
 
