@@ -8,12 +8,24 @@ number and street; `street`: words, no number against; `postcode`; `place`: a to
 from __future__ import annotations
 
 from functools import cache
+from math import log2
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I64, U64, U8, find, hash_bytes, inner, kernel, salted, scatter
-from acx.matching.frequencies import Frequencies, rarity, word_rarity
+from acx.matching.compiled import (
+    I64,
+    U8,
+    U64,
+    find,
+    hash_bytes,
+    inner,
+    kernel,
+    salted,
+    scatter,
+    to_int,
+)
+from acx.matching.frequencies import UNSEEN_WORD, Frequencies, rarity, word_rarity
 from acx.matching.text import Text, Values, data_lines, hash_text
 
 MAX_PARTS: Final = 24
@@ -21,6 +33,8 @@ MAX_PARTS: Final = 24
 
 WORD, NUMBER, UNIT, POSTCODE = 0, 1, 2, 3
 """What a part is."""
+
+_UNSEEN: Final = np.uint64(round(-8 * log2(UNSEEN_WORD)))
 
 CODE, KIND = 0, 1
 """Columns of a part."""
@@ -81,7 +95,7 @@ def _count_parts(text: Text) -> int:
         for i in range(text.offsets[v], text.offsets[v + 1]):
             if not 97 <= text.data[i] <= 122:
                 count += 1
-        total += count if count < MAX_PARTS else MAX_PARTS
+        total += min(MAX_PARTS, count)
     return total
 
 
@@ -201,13 +215,13 @@ def address_keys(addresses: Addresses, row: int, keys: U64, n: int) -> int:
 @inner
 def _near_first(p: int, first: int) -> int:
     """Where the neighbourhood of a part begins."""
-    return p - 2 if p - 2 > first else first
+    return max(first, p - 2)
 
 
 @inner
 def _near_last(p: int, last: int) -> int:
     """Where the neighbourhood of a part ends."""
-    return p + 3 if p + 3 < last else last
+    return min(last, p + 3)
 
 
 @inner
@@ -261,29 +275,29 @@ def compare_addresses(
     have_a, have_b, agree = 0, 0, 0
     words, numbers = 0.0, 0.0
     for q in range(first_b, last_b):
-        have_b += 1 << (8 * np.int64(parts_b[q, KIND]))
+        have_b += 1 << (8 * to_int(parts_b[q, KIND]))
     for p in range(first_a, last_a):
-        kind = np.int64(parts_a[p, KIND])
+        kind = to_int(parts_a[p, KIND])
         have_a += 1 << (8 * kind)
         for q in range(first_b, last_b):
             if parts_a[p, CODE] != parts_b[q, CODE]:
                 continue
-            other = np.int64(parts_b[q, KIND])
+            other = to_int(parts_b[q, KIND])
             if kind != other and (kind == POSTCODE or other == POSTCODE):
                 continue
-            worth = word_rarity(frequencies, salted(parts_a[p, CODE], PART_KEY))
+            worth = word_rarity(frequencies, salted(parts_a[p, CODE], PART_KEY), _UNSEEN)
             if kind == WORD:
                 agree += 1
-                words += worth if worth < 12.0 else 12.0
+                words += min(12.0, worth)
             elif kind == other:
                 agree += 1 << (8 * kind)
-                numbers += worth if worth < 9.0 else 9.0
+                numbers += min(9.0, worth)
             else:
                 # One side says that it is a unit, the other does not say.
                 agree += 1 << (8 * NUMBER)
                 numbers += 3.0
             break
-    fewer = have_a & 255 if have_a & 255 < have_b & 255 else have_b & 255
+    fewer = min(have_b & 255, have_a & 255)
     agree_words = agree & 255
     street = 0.0
     if _some(agree, NUMBER):
@@ -295,7 +309,7 @@ def compare_addresses(
         unit = _some(have_a, UNIT) or _some(have_b, UNIT)
         if (not unit or _some(agree, UNIT)) and 2 * agree_words >= fewer:
             return bits, SAME
-        return bits if bits < street else street, BUILDING
+        return min(street, bits), BUILDING
     if agree_words >= 2 and 2 * agree_words > fewer and not _against(have_a, have_b, agree, NUMBER):
         return 0.7 * words, STREET
     if _some(agree, POSTCODE):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acx.matching.compare import compare
-from acx.matching.compiled import F64, I64, U64, U8, inner, kernel
+from acx.matching.compiled import F64, I64, U8, U64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies
 from acx.matching.images import BANDS, band_key
 from acx.matching.model import FIELDS, Weights
@@ -173,7 +173,7 @@ def _gather(
         if worth > MOST_KEY_BITS:
             worth = MOST_KEY_BITS
         for p in range(start, end):
-            subject = np.int64(rows[p])
+            subject = to_int(rows[p])
             slot = (subject * 2654435761) & (_SLOTS - 1)
             while slots[slot] >= 0 and slots[slot] != subject:
                 slot = (slot + 1) & (_SLOTS - 1)
@@ -218,7 +218,7 @@ def _by_rarity(table: Table, count: int, scratch: _Scratch) -> int:
     for size in range(1, len(sizes)):
         sizes[size] += sizes[size - 1]
     for k in range(found):
-        place = np.int64(keys[k])
+        place = to_int(keys[k])
         size = starts[place + 1] - starts[place]
         places[sizes[size]] = place
         sizes[size] += 1
@@ -234,7 +234,7 @@ def _cut(candidates: int, scratch: _Scratch) -> float:
     for score in range(_SCORES):
         used[_SLOTS + score] = 0
     for c in range(candidates):
-        score = np.int64(scores[used[c]])
+        score = to_int(scores[used[c]])
         used[_SLOTS + (score if score < _SCORES else _SCORES - 1)] += 1
     kept = 0
     for score in range(_SCORES - 1, 0, -1):

@@ -12,7 +12,7 @@ import numpy as np
 
 from acx.matching import addresses, names
 from acx.matching.addresses import Addresses, compare_addresses
-from acx.matching.compiled import F64, I64, U64, inner, kernel
+from acx.matching.compiled import F64, I64, U64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies, rarity
 from acx.matching.images import SAME_BITS, SIMILAR_BITS, Images, different_bits
 from acx.matching.model import NUMBERS, Weights
@@ -175,7 +175,7 @@ def _compare_dates(a: np.uint64, b: np.uint64) -> int:
     """Level at which two days written YYYYMMDD agree, -1 if at none."""
     if a == b:
         return 0
-    x, y = np.int64(a), np.int64(b)
+    x, y = to_int(a), to_int(b)
     year_a, month_a, day_a = x // 10000, x // 100 % 100, x % 100
     year_b, month_b, day_b = y // 10000, y // 100 % 100, y % 100
     if year_a == year_b and month_a == day_b and day_a == month_b:

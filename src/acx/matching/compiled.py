@@ -28,6 +28,9 @@ I32: TypeAlias = npt.NDArray[np.int32]
 I64: TypeAlias = npt.NDArray[np.int64]
 F64: TypeAlias = npt.NDArray[np.float64]
 
+to_int: Callable[..., int] = np.int64
+"""A number of any type as what compiled code takes an `int` for."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -59,7 +62,7 @@ numba.config.CACHE_DIR = str(_cache())
 
 def kernel(function: Function) -> Function:
     """Compile a function that Python calls, when it first does; keep what it compiles to."""
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def inner(function: Function) -> Function:
@@ -67,7 +70,7 @@ def inner(function: Function) -> Function:
     compiled = numba.njit(
         nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
     )(function)
-    return cast(Function, compiled)
+    return cast("Function", compiled)
 
 
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)

@@ -46,13 +46,15 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
 
 
-HITS: Final = {
-    "account_id": pl.String,
-    "subject_id": pl.String,
-    "level": pl.String,
-    "probability": pl.Float64,
-    "reasons": pl.List(pl.String),
-}
+HITS: Final = pl.Schema(
+    {
+        "account_id": pl.String,
+        "subject_id": pl.String,
+        "level": pl.String,
+        "probability": pl.Float64,
+        "reasons": pl.List(pl.String),
+    }
+)
 """Columns of hits."""
 
 

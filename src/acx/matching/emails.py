@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acx.matching.compiled import U64, U8, hash_bytes, inner, kernel
+from acx.matching.compiled import U8, U64, hash_bytes, inner, kernel
 from acx.matching.text import Text, hash_text
 
 MAX_LOCAL = 256

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I32, I64, U64, inner
+from acx.matching.compiled import I32, I64, U64, inner, to_int
 from acx.matching.table import Table, locate
 
 CLUSTER: Final = 3.0
@@ -57,7 +57,7 @@ def frequencies_of(base: Table, recent: Table, accounts: int) -> Frequencies:
 def others(frequencies: Frequencies, key: np.uint64) -> float:
     """How many accounts have a key beside the two that are compared."""
     counts, recent_counts = frequencies.counts, frequencies.recent_counts
-    count = np.int64(-2)
+    count = to_int(-2)
     place = locate(frequencies.keys, frequencies.directory, frequencies.shift, key)
     if place >= 0:
         count += counts[place, 0] + counts[place, 1]
@@ -81,13 +81,11 @@ def rarity(frequencies: Frequencies, key: np.uint64, floor: float) -> float:
     bits = -np.log2(count * count / (count + CLUSTER) / frequencies.accounts)
     if bits < 0:
         return 0.0
-    return bits if bits < floor else floor
+    return min(floor, bits)
 
 
 @inner
-def word_rarity(frequencies: Frequencies, key: np.uint64) -> float:
-    """Bits that an agreement on a word is worth."""
-    share = (others(frequencies, key) + WORD_SAMPLE * UNSEEN_WORD) / (
-        frequencies.accounts + WORD_SAMPLE
-    )
-    return -np.log2(share)
+def word_rarity(frequencies: Frequencies, key: np.uint64, eighths: np.uint64) -> float:
+    """Bits that an agreement on a word is worth, which is known to be so rare in the world."""
+    known = WORD_SAMPLE * 2.0 ** (-float(eighths) / 8.0)
+    return -np.log2((others(frequencies, key) + known) / (frequencies.accounts + WORD_SAMPLE))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I64, U64, inner, kernel, salted
+from acx.matching.compiled import I64, U64, inner, kernel, salted, to_int
 from acx.matching.text import Text, Values
 
 SAME_BITS: Final = 10
@@ -41,7 +41,7 @@ def _parse(text: Text, bits: U64) -> None:
         if end - start != 64:
             continue
         for i in range(start, end):
-            c = np.int64(text.data[i])
+            c = to_int(text.data[i])
             digit = c - 48 if 48 <= c <= 57 else c - 87 if 97 <= c <= 102 else -1
             if digit < 0:
                 for place in range(4):
@@ -80,5 +80,5 @@ def different_bits(a: U64, x: int, b: U64, y: int) -> int:
             (d >> np.uint64(2)) & np.uint64(0x3333333333333333)
         )
         d = (d + (d >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-        count += np.int64((d * np.uint64(0x0101010101010101)) >> np.uint64(56))
+        count += to_int((d * np.uint64(0x0101010101010101)) >> np.uint64(56))
     return count

@@ -110,7 +110,7 @@ FIELDS: Final = (
         differs=-4.5,
         contradicts=True,
     ),
-    Field("country", (Level("same", 0.50, 4.0),), -1.9),
+    Field("country", (Level("same", 0.50, 3.5),), -1.9),
     Field("kind", (Level("same", 0.95, 0.8),), -1.5),
     Field("ip", (Level("same", 0.20, 14),), 0.0),
     Field("device", (Level("same", 0.40, 18),), -0.2),

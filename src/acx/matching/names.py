@@ -9,13 +9,26 @@ glued together. An aligned word counts by its rarity, an unaligned one against.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
+from math import log2
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I64, U64, U8, find, hash_bytes, inner, kernel, salted, scatter
-from acx.matching.frequencies import Frequencies, rarity, word_rarity
+from acx.matching.compiled import (
+    I64,
+    U8,
+    U64,
+    find,
+    hash_bytes,
+    inner,
+    kernel,
+    salted,
+    scatter,
+    to_int,
+)
+from acx.matching.frequencies import UNSEEN_WORD, Frequencies, rarity, word_rarity
 from acx.matching.text import MAX_BYTES, Text, Values, data_lines, hash_text
 
 MAX_WORDS: Final = 8
@@ -48,6 +61,8 @@ MISSING_BITS: Final = 1.2
 
 _EQUAL, _SOUNDS, _TYPO, _SHORTENED = 1, 2, 3, 4
 
+_UNSEEN: Final = np.uint64(round(-8 * log2(UNSEEN_WORD)))
+
 _PLAIN, _DECORATION, _FORM, _TRADE = 0, 1, 2, 3
 
 
@@ -60,6 +75,8 @@ class Lexicon(NamedTuple):
         canonical: hash of the word that stands for it.
         variants: hashes of romanisations, sorted.
         usual: hash of the sound of the usual one.
+        common: hashes of words and sounds that are common in the world, sorted.
+        commonness: how common, in eighths of bits.
     """
 
     codes: U64
@@ -67,6 +84,8 @@ class Lexicon(NamedTuple):
     canonical: U64
     variants: U64
     usual: U64
+    common: U64
+    commonness: U64
 
 
 @cache
@@ -82,13 +101,27 @@ def lexicon() -> Lexicon:
         hash_text(variant): _sound_of(word) for variant, word in data_lines("romanisations.tsv")
     }
     variants = sorted(usual)
+    share: dict[int, float] = defaultdict(float)
+    for word, per_million in data_lines("word_frequencies.tsv"):
+        code = hash_text(word)
+        sound = usual.get(code) or _sound_of(word)
+        for each in {code, sound}:
+            share[each] += int(per_million) / 1e6
+    common = sorted(share)
     return Lexicon(
         np.array(codes, np.uint64),
         np.array([words[code][0] for code in codes], np.uint8),
         np.array([words[code][1] for code in codes], np.uint64),
         np.array(variants, np.uint64),
         np.array([usual[code] for code in variants], np.uint64),
+        np.array(common, np.uint64),
+        np.array([_eighths(share[code]) for code in common], np.uint64),
     )
+
+
+def _eighths(share: float) -> int:
+    """Rarity of a share in eighths of bits."""
+    return round(-8 * log2(share))
 
 
 def _sound_of(word: str) -> int:
@@ -97,8 +130,12 @@ def _sound_of(word: str) -> int:
 
 
 SPELLING, SOUND, LETTERS, MORE_LETTERS, ABOUT, ANAGRAM = 0, 1, 2, 3, 4, 5
-"""Columns of a word: codes of spelling and sound, its first sixteen letters, which letters occur
-and how many, a code of its letters in any order."""
+"""Columns of a word: codes of spelling and sound, its first sixteen letters, what else there is
+about it (see below), a code of its letters in any order."""
+
+_LENGTH, _SPELLING_RARITY, _SOUND_RARITY = np.uint64(32), np.uint64(40), np.uint64(48)
+"""Where in ABOUT what begins, after 32 bits for the letters that occur, a byte each: how many
+letters, how rare spelling and sound are in the world, in eighths of bits."""
 
 LONGEST_WORD: Final = 16
 
@@ -182,11 +219,11 @@ def _count_tokens(text: Text) -> int:
         tokens = 0
         before = 32
         for i in range(text.offsets[v], text.offsets[v + 1]):
-            c = np.int64(text.data[i])
+            c = to_int(text.data[i])
             if _is_letter(c) != _is_letter(before) or _is_digit(c) != _is_digit(before):
                 tokens += 1
             before = c
-        total += tokens if tokens < MAX_WORDS else MAX_WORDS
+        total += min(MAX_WORDS, tokens)
     return total
 
 
@@ -208,8 +245,8 @@ def _tokens(data: U8, start: int, end: int, out: U8, bounds: I64) -> int:
     bounds[0, 0] = 0
     before = 32
     for i in range(start, end):
-        c = np.int64(data[i])
-        after = np.int64(data[i + 1]) if i + 1 < end else 32
+        c = to_int(data[i])
+        after = to_int(data[i + 1]) if i + 1 < end else 32
         if c == 39 or c == 96:
             continue
         if _is_digit(c) and _is_letter(before) and _is_letter(after) and _unleet(c) > 0:
@@ -242,8 +279,8 @@ def _tokens(data: U8, start: int, end: int, out: U8, bounds: I64) -> int:
 @inner
 def _is_initial(data: U8, dot: int, start: int, end: int) -> bool:
     """Whether single letters stand on both sides of a dot."""
-    alone_before = dot - 2 < start or not _is_letter(np.int64(data[dot - 2]))
-    alone_after = dot + 2 >= end or not _is_letter(np.int64(data[dot + 2]))
+    alone_before = dot - 2 < start or not _is_letter(to_int(data[dot - 2]))
+    alone_after = dot + 2 >= end or not _is_letter(to_int(data[dot + 2]))
     return alone_before and alone_after
 
 
@@ -253,7 +290,7 @@ def _is_counter(data: U8, start: int, end: int) -> bool:
     if end - start > 4:
         return False
     for i in range(start, end):
-        if not _is_digit(np.int64(data[i])):
+        if not _is_digit(to_int(data[i])):
             return False
     return True
 
@@ -279,12 +316,12 @@ def _parse(
             place = find(known.codes, code)
             kind = _PLAIN
             if place >= 0:
-                kind = np.int64(known.role[place])
+                kind = to_int(known.role[place])
                 code = known.canonical[place]
             elif _is_counter(data, tokens[0, t], tokens[0, t + 1]):
                 kind = _DECORATION
             tokens[1, t] = kind
-            tokens[2, t] = np.int64(code)
+            tokens[2, t] = to_int(code)
             if kind == _TRADE:
                 kind = _PLAIN
             if kind < kept:
@@ -306,15 +343,24 @@ def _parse(
             total += _write_word(words, n, data, tokens[0, t], tokens[0, t + 1])
             words[n, SPELLING] = code
             place = find(known.variants, code)
-            words[n, SOUND] = (
-                known.usual[place]
-                if place >= 0
-                else _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
-            )
+            if place >= 0:
+                sound = known.usual[place]
+            else:
+                sound = _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
+            words[n, SOUND] = sound
+            words[n, ABOUT] |= _rarity_in_the_world(known, code) << _SPELLING_RARITY
+            words[n, ABOUT] |= _rarity_in_the_world(known, sound) << _SOUND_RARITY
             n += 1
         letters[v] = total
         first[v + 1] = n
     return n
+
+
+@inner
+def _rarity_in_the_world(known: Lexicon, code: np.uint64) -> np.uint64:
+    """How rare a word or a sound is before anything is counted, in eighths of bits."""
+    place = find(known.common, code)
+    return known.commonness[place] if place >= 0 else _UNSEEN
 
 
 @inner
@@ -332,10 +378,10 @@ def _write_word(words: U64, w: int, data: U8, start: int, end: int) -> np.uint64
             packed |= c << np.uint64(8 * place)
         elif place < LONGEST_WORD:
             more |= c << np.uint64(8 * (place - 8))
-    length = end - start if end - start < 255 else 255
+    length = min(255, end - start)
     words[w, LETTERS], words[w, MORE_LETTERS] = packed, more
     words[w, ANAGRAM] = total
-    words[w, ABOUT] = mask | np.uint64(length) << np.uint64(32)
+    words[w, ABOUT] = mask | np.uint64(length) << _LENGTH
     return total
 
 
@@ -351,10 +397,10 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
     vowel = 0
     i = start
     while i < end and n < len(out) - 3:
-        c = np.int64(data[i])
-        d = np.int64(data[i + 1]) if i + 1 < end else 0
-        e = np.int64(data[i + 2]) if i + 2 < end else 0
-        if i > start and c == np.int64(data[i - 1]) and not _is_digit(c):
+        c = to_int(data[i])
+        d = to_int(data[i + 1]) if i + 1 < end else 0
+        e = to_int(data[i + 2]) if i + 2 < end else 0
+        if i > start and c == to_int(data[i - 1]) and not _is_digit(c):
             i += 1
             continue
         step = 1
@@ -480,8 +526,8 @@ def letter_of(words: U64, w: int, place: int) -> np.uint64:
 @inner
 def word_length(words: U64, w: int) -> int:
     """Characters of a word that are compared."""
-    length = np.int64(words[w, ABOUT] >> np.uint64(32))
-    return length if length < LONGEST_WORD else LONGEST_WORD
+    length = to_int((words[w, ABOUT] >> _LENGTH) & np.uint64(0xFF))
+    return min(LONGEST_WORD, length)
 
 
 @inner
@@ -521,7 +567,7 @@ def edits(a: U64, w: int, b: U64, x: int) -> int:
 @inner
 def _is_typo(a: U64, w: int, b: U64, x: int) -> bool:
     length_a, length_b = word_length(a, w), word_length(b, x)
-    shorter = length_a if length_a < length_b else length_b
+    shorter = min(length_b, length_a)
     limit = 2 if shorter >= 8 else 1 if shorter >= 4 else 0
     gap = length_a - length_b
     if limit == 0 or gap > limit or -gap > limit:
@@ -539,7 +585,7 @@ def _is_typo(a: U64, w: int, b: U64, x: int) -> bool:
 def _abbreviates(a: U64, w: int, b: U64, x: int) -> int:
     """Letters of the shorter word, if the longer one begins with it, else 0."""
     length_a, length_b = word_length(a, w), word_length(b, x)
-    shorter = length_a if length_a < length_b else length_b
+    shorter = min(length_b, length_a)
     for place in range(shorter):
         if letter_of(a, w, place) != letter_of(b, x, place):
             return 0
@@ -557,12 +603,26 @@ def _open_letters(words: U64, first: int, last: int, taken: int) -> np.uint64:
 
 
 @inner
+def _spelling_rarity(words: U64, w: int, frequencies: Frequencies) -> float:
+    """Bits that an agreement on a word is worth."""
+    eighths = (words[w, ABOUT] >> _SPELLING_RARITY) & np.uint64(0xFF)
+    return word_rarity(frequencies, salted(words[w, SPELLING], SPELLING_KEY), eighths)
+
+
+@inner
+def _sound_rarity(words: U64, w: int, frequencies: Frequencies) -> float:
+    """Bits that an agreement on a word's sound is worth."""
+    eighths = (words[w, ABOUT] >> _SOUND_RARITY) & np.uint64(0xFF)
+    return word_rarity(frequencies, salted(words[w, SOUND], SOUND_KEY), eighths)
+
+
+@inner
 def _open_rarity(words: U64, first: int, last: int, taken: int, frequencies: Frequencies) -> float:
     """What a name's words that are not taken are worth."""
     total = 0.0
     for w in range(first, last):
         if not taken >> (w - first) & 1:
-            total += word_rarity(frequencies, salted(words[w, SPELLING], SPELLING_KEY))
+            total += _spelling_rarity(words, w, frequencies)
     return total
 
 
@@ -585,13 +645,13 @@ def _worth(a: U64, w: int, b: U64, x: int, how: int, frequencies: Frequencies) -
         letters = _abbreviates(a, w, b, x)
         return 1.0 if letters == 1 else 1.5 * letters if letters < 4 else 6.0
     if how == _SOUNDS:
-        worth = word_rarity(frequencies, salted(a[w, SOUND], SOUND_KEY)) - SOUND_BITS
+        worth = _sound_rarity(a, w, frequencies) - SOUND_BITS
     else:
-        worth = word_rarity(frequencies, salted(a[w, SPELLING], SPELLING_KEY))
+        worth = _spelling_rarity(a, w, frequencies)
         if how == _TYPO:
-            other = word_rarity(frequencies, salted(b[x, SPELLING], SPELLING_KEY))
-            worth = (worth if worth < other else other) - TYPO_BITS
-    return worth if worth > 0.0 else 0.0
+            other = _spelling_rarity(b, x, frequencies)
+            worth = (min(other, worth)) - TYPO_BITS
+    return max(0.0, worth)
 
 
 @inner
@@ -623,7 +683,7 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
             # What is left is glued: the same letters, otherwise divided.
             gain = _open_rarity(words_a, first_a, last_a, taken_a, frequencies)
             other = _open_rarity(words_b, first_b, last_b, taken_b, frequencies)
-            bits += gain if gain < other else other
+            bits += min(other, gain)
             close += 1
             open_a, open_b = 0, 0
             break
@@ -654,4 +714,4 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
         return bits, SIMILAR
     # The whole name may be more common than its words, each for itself, would make it.
     known = rarity(frequencies, salted(letters, LETTERS_KEY), 40.0)
-    return bits if bits < known else known, SAME
+    return min(known, bits), SAME

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from acx.matching.compiled import I64, U64, hash_bytes, inner, kernel
+from acx.matching.compiled import I64, U64, hash_bytes, inner, kernel, to_int
 from acx.matching.text import Text, hash_text
 
 LONGEST = 15
@@ -79,9 +79,7 @@ def phone_codes(text: Text, calling: I64, codes: U64) -> None:
             and not (first == 0 and length >= 11 and _begins(digits, first, code))
         ):
             # A trunk prefix other than 0: 8 in Russia and its neighbours, 06 in Hungary.
-            if code == 7 and length == 11 and digits[first] == 56:
-                first += 1
-            elif code == 36 and first == 1 and digits[first] == 54:
+            if (code == 7 and length == 11 and digits[first] == 56) or (code == 36 and first == 1 and digits[first] == 54):
                 first += 1
             size = 1 if code < 10 else 2 if code < 100 else 3
             for i in range(n - 1, first - 1, -1):
@@ -101,5 +99,5 @@ def _begins(digits: np.ndarray, first: int, code: int) -> bool:
     size = 1 if code < 10 else 2 if code < 100 else 3
     value = 0
     for i in range(first, first + size):
-        value = value * 10 + np.int64(digits[i]) - 48
+        value = value * 10 + to_int(digits[i]) - 48
     return value == code

@@ -13,9 +13,9 @@ import polars as pl
 
 from acx.matching import emails, numbers, phones, text, websites
 from acx.matching.addresses import Addresses, address_keys, most_address_keys, parse_addresses
-from acx.matching.compiled import I32, I64, U64, U8, inner, kernel, salted, sort
-from acx.matching.images import BANDS, Images, image_keys, parse_images
+from acx.matching.compiled import I32, I64, U8, U64, inner, kernel, salted, sort
 from acx.matching.digests import digest_account, digest_frame
+from acx.matching.images import BANDS, Images, image_keys, parse_images
 from acx.matching.model import NUMBERS
 from acx.matching.names import (
     SOUND,
@@ -26,8 +26,8 @@ from acx.matching.names import (
     parse_names,
     word_length,
 )
-from acx.matching.text import Text, Values
 from acx.matching.options import MatchOptions
+from acx.matching.text import Text, Values
 from acx.records.account import FIELDS as COLUMNS
 from acx.records.account import Account
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I32, I64, U64, inner, kernel
+from acx.matching.compiled import I32, I64, U64, inner, kernel, to_int
 
 MOST_SHARERS: Final = 256
 """A key that more subjects have finds nobody, it only tells that the value is common."""
@@ -69,7 +69,7 @@ def _directory(keys: U64) -> tuple[I64, int]:
 @inner
 def locate(keys: U64, directory: I64, shift: int, key: np.uint64) -> int:
     """Place of a key in a table, -1 where no subject has it."""
-    bucket = np.int64(key >> np.uint64(shift))
+    bucket = to_int(key >> np.uint64(shift))
     for place in range(directory[bucket], directory[bucket + 1]):
         if keys[place] >= key:
             return place if keys[place] == key else -1

@@ -18,7 +18,18 @@ import numpy as np
 import polars as pl
 from anyascii import anyascii
 
-from acx.matching.compiled import I32, I64, U64, U8, find, hash_bytes, inner, kernel, scatter
+from acx.matching.compiled import (
+    I32,
+    I64,
+    U8,
+    U64,
+    find,
+    hash_bytes,
+    inner,
+    kernel,
+    scatter,
+    to_int,
+)
 
 MAX_BYTES: Final = 1024
 """Bytes read of one value. A name or address is shorter, and the cost of a hostile one is bounded."""
@@ -232,7 +243,7 @@ def fold(text: Text, kind: int) -> Text:
 @inner
 def _decode(data: U8, i: int, end: int) -> tuple[int, int]:
     """The code point at `i` of UTF-8, and where the next begins."""
-    first = np.int64(data[i])
+    first = to_int(data[i])
     if first < 0x80:
         return first, i + 1
     size, point = 4, first & 0x07
@@ -244,7 +255,7 @@ def _decode(data: U8, i: int, end: int) -> tuple[int, int]:
     if stop > end:
         stop = end
     for j in range(i + 1, stop):
-        point = (point << 6) | (np.int64(data[j]) & 0x3F)
+        point = (point << 6) | (to_int(data[j]) & 0x3F)
     if point > 0x10FFFF:
         point = 0xFFFD
     return point, stop
@@ -306,7 +317,7 @@ def _divide(points: I64, count: int, kind: int, words: HanWords, division: I64) 
     i = 0
     while i < count:
         division[0, i], division[1, i] = -1, 1
-        length = MAX_HAN_WORD if count - i > MAX_HAN_WORD else count - i
+        length = min(count - i, MAX_HAN_WORD)
         while length > 0:
             # Single characters are words in addresses, and at the end of longer names.
             if length > 1 or kind == ADDRESS or (i > 0 and count > 4):
@@ -351,7 +362,7 @@ def _write_run(
             out[n] = 32
             n += 1
         else:
-            start = np.int64(romanisation.start[points[i]])
+            start = to_int(romanisation.start[points[i]])
             n = _copy(out, n, romanisation.data, start, start + romanisation.size[points[i]])
         i += division[1, i]
         if i == surname:
@@ -408,7 +419,7 @@ def _fold(
         in_run, mixed = False, False
         while i < end:
             if data[i] < 128:
-                point, after = np.int64(data[i]), i + 1
+                point, after = to_int(data[i]), i + 1
             else:
                 point, after = _decode(data, i, end)
             if not _is_letter(point):
@@ -442,7 +453,7 @@ def _fold(
                 surname = _divide(points, count, kind, words, division)
                 n = _write_run(out, n, points, count, surname, division, romanisation, words)
             else:
-                start = np.int64(romanisation.start[point])
+                start = to_int(romanisation.start[point])
                 n = _copy(out, n, romanisation.data, start, start + romanisation.size[point])
             before = point
             i = after

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from acx.matching.compiled import U64, U8, find, hash_bytes, inner, kernel
+from acx.matching.compiled import U8, U64, find, hash_bytes, inner, kernel
 from acx.matching.text import Text, data_lines, hash_text
 
 
