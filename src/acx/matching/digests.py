@@ -63,12 +63,10 @@ def _every_writing(
         if "country" in accounts.columns
         else [None] * len(some)
     )
-    written = [
-        list(_writings(field, each, own or (), matching_key, default_country))
-        for each, own in zip(values.gather(some).to_list(), countries, strict=True)
-    ]
-    empty = pl.Series(field, [[]], dtype=pl.List(pl.String)).new_from_index(0, len(accounts))
-    return empty.scatter(some, pl.Series(written, dtype=pl.List(pl.String)))
+    written: list[list[str]] = [[] for _ in range(len(accounts))]
+    for row, each, own in zip(some, values.gather(some).to_list(), countries, strict=True):
+        written[row] = list(_writings(field, each, own or (), matching_key, default_country))
+    return pl.Series(field, written, dtype=pl.List(pl.String))
 
 
 def _writings(
