@@ -26,6 +26,8 @@ COMPARED: Final = 24
 SLACK: Final = 2.0
 """Bits that evidence without a key may add to a candidate's score, less what keys say twice."""
 MOST_KEY_BITS: Final = 16.0
+FEW_ACCOUNTS: Final = 65536.0
+"""Accounts that count beside those at hand: among a few, a key's rarity says nothing yet."""
 
 _SLOTS: Final = 2048
 _SCORES: Final = 1024
@@ -169,7 +171,7 @@ def _gather(
         reading += end - start
         if reading > READ:
             break
-        worth = np.log2(frequencies.accounts / (end - start))
+        worth = np.log2((frequencies.accounts + FEW_ACCOUNTS) / (end - start))
         if worth > MOST_KEY_BITS:
             worth = MOST_KEY_BITS
         for p in range(start, end):
