@@ -28,7 +28,7 @@ from acx.demo.scenario import STORES, Scenario, write_scenario
 from acx.errors import AcxError
 
 COMMAND_SECONDS: Final = 120.0
-ALERT_SECONDS: Final = 30.0
+ALERT_SECONDS: Final = 60.0
 READERS: Final = ("B", "C")
 LEVELS: Final = ("exact", "strong", "possible")
 
@@ -142,6 +142,7 @@ class Play:
         with self._started:
             for step in (
                 self._set_the_stage,
+                self._ready_the_matcher,
                 self._make_the_exchange,
                 self._admit_the_stores,
                 self._watch,
@@ -178,6 +179,14 @@ class Play:
             "sellers": {name: len(frame) for name, frame in self._scenario.sellers.items()},
             "of them come-backs": {name: len(self._scenario.truth[name]) for name in READERS},
         }
+
+    def _ready_the_matcher(self) -> dict[str, Any]:
+        """A looks for doubles among its own sellers; the matcher is compiled at its first use."""
+        out = self.directory / "doubles.csv"
+        self._acx("match", self._sellers("A"), "--against", self._sellers("A"), "--out", str(out))
+        with out.open(encoding="utf-8", newline="") as file:
+            levels = _count(row["level"] for row in csv.DictReader(file))
+        return {"pairs": levels or "none"}
 
     def _make_the_exchange(self) -> dict[str, Any]:
         """An exchange, run by an independent third party."""
