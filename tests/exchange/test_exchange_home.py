@@ -90,6 +90,22 @@ def test_a_database_in_use_is_left_alone(directory: Path, postgres: str) -> None
     Exchange.open(directory / "one").close()
 
 
+def test_a_database_is_left_as_it_was_found_where_the_rest_fails(
+    directory: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = create_database(postgres)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("acx.exchange.sequencer.publisher.write_all_durably", full)
+    with pytest.raises(OSError, match="No space left"):
+        Exchange.init(directory / "home", database=database)
+    assert not (directory / "home").exists()
+    monkeypatch.undo()
+    Exchange.init(directory / "home", database=database).close()
+
+
 def test_no_exchange_is_told_with_what_to_do(directory: Path) -> None:
     with pytest.raises(HomeError, match="acx exchange init"):
         Exchange.open(directory)

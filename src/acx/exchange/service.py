@@ -364,8 +364,7 @@ class Exchange(AbstractContextManager["Exchange"]):
                     origin=self.settings.origin,
                     proposal_id=proposal,
                 )
-            settle()
-            self._await(decision, approved)
+            self._await(decision, approved, settle)
         return approved
 
     def reject(self, proposal: str) -> None:
@@ -384,14 +383,12 @@ class Exchange(AbstractContextManager["Exchange"]):
 
     def _found(self) -> None:
         """The first rows and entries of a new exchange."""
-        self._database.refuse_used()
-        self._database.migrate()
         now = self._clock()
         hour = hour_text(now)
         key_id = f"tags-{short_id(secrets.token_bytes(32))[:8]}"
         secret = secrets.token_bytes(32)
         terms = _terms()
-        with self._deciding() as connection:
+        with self._database.made(), self._deciding() as connection:
             connection.execute(insert(period_secrets).values(id=key_id, secret=secret))
             add_operator(connection, SERVICE, self.home.service_key(), hour=hour)
             digest = hashlib.sha256(terms).hexdigest()
@@ -431,22 +428,35 @@ class Exchange(AbstractContextManager["Exchange"]):
 
     @contextmanager
     def _leading(self) -> Iterator[Callable[[], None]]:
-        """Lead if nobody does; gives what appends the outbox then, and nothing otherwise."""
+        """Lead if nobody does; gives what sees the outbox appended, as far as it is ours to do."""
         try:
-            sequencer = Sequencer(
-                self.home, self._database, self.settings.origin, clock=self._clock
-            )
+            sequencer = self._sequencer()
         except LeadError:
-            yield lambda: None
+            yield self._append_if_nobody_leads
             return
         try:
             yield sequencer.drain
         finally:
             sequencer.stop()
 
-    def _await(self, decision: int, approved: Proposal) -> None:
+    def _append_if_nobody_leads(self) -> None:
+        """Whoever led a moment ago may have been a command like this one, and be done."""
+        try:
+            sequencer = self._sequencer()
+        except LeadError:
+            return
+        try:
+            sequencer.drain()
+        finally:
+            sequencer.stop()
+
+    def _sequencer(self) -> Sequencer:
+        return Sequencer(self.home, self._database, self.settings.origin, clock=self._clock)
+
+    def _await(self, decision: int, approved: Proposal, settle: Callable[[], None]) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
+            settle()
             with self._database.read() as connection:
                 refused = outcome(connection, decision)
                 if refused == "" and not condemned_left(connection):

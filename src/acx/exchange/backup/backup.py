@@ -124,31 +124,35 @@ def restore_backup(source: Path, target: Path, *, database: str | None = None) -
         shutil.copytree(source / _HOME, target, dirs_exist_ok=True)
         target.chmod(0o700)
         home = Home(target)
+        # Before there are rows that could be led on from.
+        home.mark_restored(manifest.size)
         settings = home.settings()
         if database is not None:
             settings = msgspec.structs.replace(settings, database=database)
             home.write_settings(settings)
         rows = Database(database_url(settings.database, target))
         try:
-            rows.refuse_used()
-            rows.migrate()
-            if rows.version() != manifest.schema:
-                raise BackupError(
-                    f"the backup has tables of version {manifest.schema}, this acx of "
-                    f"{rows.version()}: restore it with acx {manifest.acx}, then migrate"
-                )
-            with rows.write() as connection:
-                read_rows_into(connection, source / ROWS)
-                read_rows_into(connection, source / EVENT_KEYS)
+            with rows.made():
+                _insert_rows(rows, source, manifest)
         finally:
             rows.close()
-        home.mark_restored(manifest.size)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         if existed:
             target.mkdir(mode=0o700)
         raise
     return manifest
+
+
+def _insert_rows(database: Database, source: Path, manifest: Manifest) -> None:
+    if database.version() != manifest.schema:
+        raise BackupError(
+            f"the backup has tables of version {manifest.schema}, this acx of "
+            f"{database.version()}: restore it with acx {manifest.acx}, then migrate"
+        )
+    with database.write() as connection:
+        read_rows_into(connection, source / ROWS)
+        read_rows_into(connection, source / EVENT_KEYS)
 
 
 def _copy_home(home: Home, target: Path) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from acx.exchange.errors import StorageError, Unavailable
+from acx.exchange.storage.schema import metadata
 
 BUSY_SECONDS: Final = 15
 """How long a writer waits for another before it gives up."""
@@ -123,14 +124,23 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    def refuse_used(self) -> None:
-        """Refuse a database that holds an exchange already.
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Make the tables of a new exchange; if what follows fails, they are gone again.
 
         Raises:
-            StorageError: it does.
+            StorageError: the database holds an exchange already.
         """
         if self.version():
             raise StorageError("the database holds an exchange already: give each its own")
+        self.migrate()
+        try:
+            yield
+        except BaseException:
+            with self.write() as connection:
+                metadata.drop_all(connection)
+                connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+            raise
 
     def check_version(self) -> None:
         """Refuse a database of another version.
