@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -261,6 +262,40 @@ def test_a_leader_that_was_overtaken_appends_nothing_more(
         assert not service.ready
         draft.post(usurper)
         check_log(usurper, actor.invite.log_key)
+
+
+def test_a_leader_that_was_overtaken_between_two_steps_takes_nothing_back(
+    exchange: Exchange, service: Service, join: Join, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = join("A")
+    late, more = reports(actor, service, 2)
+    overtaken, go_on = threading.Event(), threading.Event()
+    real = publisher.Publisher.write_files
+
+    def slow(self: publisher.Publisher, batch: publisher.Batch) -> None:
+        real(self, batch)
+        if threading.current_thread().name == "acx-sequencer" and not overtaken.is_set():
+            overtaken.set()
+            go_on.wait(30)
+
+    monkeypatch.setattr(publisher.Publisher, "write_files", slow)
+    answer = service.post(late.body, late.poster)
+    overtaken.wait(30)
+    monkeypatch.setattr(Lead, "_lock", lambda *_: None)
+    with exchange.lead() as usurper:
+        late.post(usurper)
+        more.post(usurper)
+        go_on.set()
+        assert isinstance(answer.exception(), Unavailable)
+        assert (home / "public" / "checkpoint").read_text() == usurper.published.note
+        check_log(usurper, actor.invite.log_key)
+
+
+def test_after_the_end_nothing_is_left_waiting(service: Service, join: Join) -> None:
+    draft = join("A").report(service)
+    service.sequencer.stop()
+    with pytest.raises(Unavailable, match="stopping"):
+        service.sequencer.submit(draft.event).result(30)
 
 
 def test_an_older_database_is_refused_and_the_way_out_named(

@@ -17,7 +17,7 @@ from acx.exchange.durable import write_all_durably, write_durably
 from acx.exchange.errors import LogBehind
 from acx.exchange.home import Home
 from acx.exchange.storage.database import Database
-from acx.exchange.storage.ledger import Head, LogRow, save_checkpoint
+from acx.exchange.storage.ledger import Head, LogRow, check_fence, load_head, save_checkpoint
 from acx.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from acx.log.entry import SEALED_SIZES, pack_bundle, pack_entries, parse_bundle
 from acx.log.errors import LogError, MissingFile
@@ -215,6 +215,7 @@ class Publisher:
 
         Raises:
             LogBehind: something larger, or of another root, was signed.
+            LeadError: another process leads by now.
             Unavailable, OSError: call again.
         """
         self.check(head)
@@ -223,6 +224,8 @@ class Publisher:
         signed = replace(checkpoint, note=sign_checkpoint(checkpoint, self._signer))
         self.keep(signed)
         with self._database.write() as connection:
+            # Whoever leads by now may have published more, which this must not take back.
+            check_fence(load_head(connection), head.fence)
             save_checkpoint(connection, signed.size, signed.root, signed.note)
         return signed
 

@@ -38,9 +38,9 @@ from acx.exchange.sequencer.outbox import Planned, Waiting, discharge, refuse, w
 from acx.exchange.sequencer.publisher import Batch, Publisher
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import (
-    Head,
     LogRow,
     append,
+    check_fence,
     condemn,
     destroy_condemned,
     load_head,
@@ -205,6 +205,8 @@ class Sequencer:
             self._posts.put_nowait(post)
         except queue.Full:
             raise Unavailable("too many events wait to be appended: send it again later") from None
+        if self._stopping.is_set():
+            self._refuse_waiting("the exchange is stopping")
         return post.place
 
     def wake(self) -> None:
@@ -285,6 +287,7 @@ class Sequencer:
         """Publish the rows that are ahead of what is published, and know the log again."""
         with self._database.read() as connection:
             head = load_head(connection)
+            check_fence(head, self._lead.fence)
             self.rules.load(connection)
         self.publisher.check(head)
         published = self.publisher.published
@@ -302,7 +305,7 @@ class Sequencer:
             # (2)
             self.publisher.write_files(batch)
             start = stop
-        self._head = Head(head.size, head.root, self._lead.fence)
+        self._head = head
         if head.size > published.size:
             # (3) and (4)
             self.publisher.publish(self.publisher.sign(self._head))

@@ -88,6 +88,16 @@ def load_head(connection: Connection) -> Head:
     return Head(row.size, row.root, row.fence)
 
 
+def check_fence(head: Head, fence: int) -> None:
+    """Refuse to go on under a leadership that another has followed.
+
+    Raises:
+        LeadError: the head was taken over.
+    """
+    if head.fence != fence:
+        raise LeadError("another process has taken the lead over: this one stops appending")
+
+
 def append(
     connection: Connection, before: Head, root: bytes, rows: Sequence[tuple[LogRow, Event | None]]
 ) -> Head:
@@ -109,7 +119,8 @@ def append(
         .values(size=after.size, root=after.root)
     )
     if moved.rowcount != 1:
-        raise LeadError("another process has taken the lead over: this one stops appending")
+        check_fence(load_head(connection), before.fence)
+        raise LeadError("the head has moved under this process: it stops appending")
     connection.execute(insert(entries), [_entry_values(row, event) for row, event in rows])
     keys = [{"index": row.index, "k": row.k} for row, _ in rows if row.k is not None]
     if keys:
