@@ -8,9 +8,14 @@ was missed is fetched in between: no gap, and nothing twice.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 import polars as pl
@@ -35,6 +40,12 @@ MAX_UNCOVERED: Final = 10_000
 """Entries a stream may send before a checkpoint must cover them."""
 
 _Kind = TypeVar("_Kind")
+
+
+_Hits: TypeAlias = dict[str, dict[str, Hit]]
+"""By report and account."""
+_Arrived: TypeAlias = "SimpleQueue[ServerSentEvent | Future[_Found] | Exception | None]"
+"""What happens, in the order in which it does: None is the end of the stream."""
 
 
 class Feed(Source, Protocol):
@@ -125,44 +136,70 @@ def watch(
         ReplicaError: the replica cannot be written.
     """
     told = replica.size
-    alerts = _Alerts(replica, sellers, level, prior, default_country)
     pause = FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            sync(replica, feed, threads=threads, clock=clock)
-            yield from alerts.since(told)
-            told = alerts.size
-            yield Connected(size=told)
-            pause = FIRST_PAUSE_SECONDS
-            for _ in _follow(replica, feed, told, heartbeat, clock):
+    with _Alerts(replica, sellers, level, prior, default_country) as alerts:
+        while True:
+            try:
+                sync(replica, feed, threads=threads, clock=clock)
                 yield from alerts.since(told)
+                yield from alerts.hits_now()
                 told = alerts.size
-            reason = "the exchange closed the stream"
-        except InconsistentLog:
-            raise
-        except (ExchangeError, LogError) as error:
-            reason = str(error)
-        # Up to half more, so that members do not all come back at once.
-        wait = pause * (1 + random.random() / 2)  # noqa: S311 -- no secret
-        yield Disconnected(reason=reason, pause=wait)
-        sleep(wait)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                yield Connected(size=told)
+                pause = FIRST_PAUSE_SECONDS
+                for found in _follow(replica, feed, told, heartbeat, clock, alerts):
+                    yield from alerts.since(told)
+                    yield from found
+                    told = alerts.size
+                reason = "the exchange closed the stream"
+            except InconsistentLog:
+                raise
+            except (ExchangeError, LogError) as error:
+                reason = str(error)
+            # Up to half more, so that members do not all come back at once.
+            wait = pause * (1 + random.random() / 2)  # noqa: S311 -- no secret
+            yield Disconnected(reason=reason, pause=wait)
+            sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 def _follow(
-    replica: Replica, feed: Feed, size: int, heartbeat: float, clock: Callable[[], float]
-) -> Iterator[None]:
-    """Take what the stream brings; yields each time something became trusted."""
+    replica: Replica,
+    feed: Feed,
+    size: int,
+    heartbeat: float,
+    clock: Callable[[], float],
+    alerts: _Alerts,
+) -> Iterator[list[Item]]:
+    """Take what the stream brings; yields each time something became trusted, or hits are found."""
+    arrived: _Arrived = SimpleQueue()
+    alerts.tell(arrived)
+    threading.Thread(
+        target=_read, args=(feed.stream(size - 1, heartbeat), arrived), daemon=True
+    ).start()
     entries: list[WireEntry] = []
-    for sent in feed.stream(size - 1, heartbeat):
-        if sent.event == "entry":
+    while (sent := arrived.get()) is not None:
+        if isinstance(sent, Exception):
+            raise sent
+        if isinstance(sent, Future):
+            yield alerts.changes(sent)
+        elif sent.event == "entry":
             entries.append(_decoded(sent.data, WireEntry))
             if len(entries) > MAX_UNCOVERED:
                 raise BadAnswer("the stream sends entries and no checkpoint; connecting again")
         elif sent.event == "checkpoint":
             _take(replica, entries, _decoded(sent.data, str), clock)
             entries.clear()
-            yield
+            yield []
+
+
+def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived) -> None:
+    """Read a stream to its end, which is told as None or as the error that it was."""
+    try:
+        for sent in stream:
+            arrived.put(sent)
+        arrived.put(None)
+    except Exception as error:  # noqa: BLE001 -- raised again by who reads the queue
+        arrived.put(error)
 
 
 def _take(
@@ -181,7 +218,10 @@ def _take(
 
 
 class _Alerts:
-    """What has changed for the one who watches."""
+    """What has changed for the one who watches.
+
+    Hits are looked for beside the stream, in a thread of their own: no event waits for them.
+    """
 
     def __init__(
         self,
@@ -200,23 +240,66 @@ class _Alerts:
             "prior": prior,
             "default_country": default_country,
         }
-        self._hits: dict[str, dict[str, Hit]] = {}
+        self._changed: dict[str, None] = {}
+        self._screening: Future[_Found] | None = None
+        self._arrived: _Arrived = SimpleQueue()
+        self._worker = ThreadPoolExecutor(1, "acx-screen")
+        self._hits: _Hits = {}
         if sellers is not None:
-            self._hits = self._found(None)
+            self._hits = _found(replica, sellers, None, self._options)
+
+    def __enter__(self) -> Self:
+        """Nothing further."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave what is being looked for."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def tell(self, arrived: _Arrived) -> None:
+        """Where to say from now on that hits were found."""
+        self._arrived = arrived
 
     def since(self, size: int) -> list[Item]:
-        """What is new since the log had this size, in the order of the log; hits last."""
+        """Events that are new since the log had this size; their hits are looked for from now."""
         with self._replica.snapshot():
             self.size = self._replica.size
             views = {view.id: view for view in self._replica.reports(since=size)}
             items: list[Item] = [
                 self._event(entry, views) for entry in self._replica.entries(size - 1)
             ]
-        if self._sellers is None or not views:
-            return items
-        found = self._found(list(views))
-        for report in views:
-            before, now = self._hits.pop(report, {}), found.get(report, {})
+        if self._sellers is not None:
+            self._changed |= dict.fromkeys(views)
+            self._look()
+        return items
+
+    def changes(self, found: Future[_Found]) -> list[Item]:
+        """What a search for hits has changed; what came up meanwhile is looked for next."""
+        self._screening = None
+        items = self._apply(found.result())
+        self._look()
+        return items
+
+    def hits_now(self) -> list[Item]:
+        """Wait for all that is being looked for."""
+        items: list[Item] = []
+        while self._screening is not None:
+            items += self.changes(self._screening)
+        return items
+
+    def _look(self) -> None:
+        """Begin to look for hits of all that has changed, unless a search is under way."""
+        if self._screening is None and self._changed and self._sellers is not None:
+            reports, self._changed = list(self._changed), {}
+            self._screening = self._worker.submit(
+                _search, self._replica.directory, self._sellers, reports, self._options
+            )
+            self._screening.add_done_callback(self._arrived.put)
+
+    def _apply(self, found: _Found) -> list[Item]:
+        items: list[Item] = []
+        for report in found.reports:
+            before, now = self._hits.pop(report, {}), found.hits.get(report, {})
             if now:
                 self._hits[report] = now
             items += _changes(before, now)
@@ -235,15 +318,41 @@ class _Alerts:
             report_state=view.state if view is not None else "",
         )
 
-    def _found(self, reports: list[str] | None) -> dict[str, dict[str, Hit]]:
-        """Hits by report and account."""
-        found: dict[str, dict[str, Hit]] = {}
-        screener = Screener(self._replica, reports=reports, **self._options)
-        if self._sellers is not None and len(screener):
-            for row in screener.screen(self._sellers).iter_rows(named=True):
-                hit = msgspec.convert(row, Hit)
-                found.setdefault(hit.report_id, {})[hit.account_id] = hit
-        return found
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hits of some reports.
+
+    Attributes:
+        reports: that were looked for.
+        hits: by report and account.
+    """
+
+    reports: list[str]
+    hits: _Hits
+
+
+def _search(
+    directory: Path, sellers: pl.DataFrame, reports: list[str], options: dict[str, Any]
+) -> _Found:
+    """Look for hits of some reports, by a view of the replica of one's own."""
+    replica = Replica.open(directory, read_only=True)
+    try:
+        return _Found(reports, _found(replica, sellers, reports, options))
+    finally:
+        replica.close()
+
+
+def _found(
+    replica: Replica, sellers: pl.DataFrame, reports: list[str] | None, options: dict[str, Any]
+) -> _Hits:
+    found: _Hits = {}
+    screener = Screener(replica, reports=reports, **options)
+    if len(screener):
+        for row in screener.screen(sellers).iter_rows(named=True):
+            hit = msgspec.convert(row, Hit)
+            found.setdefault(hit.report_id, {})[hit.account_id] = hit
+    return found
 
 
 def _changes(before: Mapping[str, Hit], now: Mapping[str, Hit]) -> list[Item]:
