@@ -29,6 +29,7 @@ from acx.errors import AcxError
 
 COMMAND_SECONDS: Final = 120.0
 ALERT_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 3.0
 READERS: Final = ("B", "C")
 LEVELS: Final = ("exact", "strong", "possible")
 
@@ -87,6 +88,10 @@ class Process:
     def alerts(self) -> set[str]:
         """Own accounts that a watch told a hit of."""
         return {line["hit"]["account_id"] for _, line in self.lines if line["kind"] == "hit"}
+
+    def settled(self) -> bool:
+        """Whether it has alerted, and nothing more has come for a while."""
+        return bool(self.alerts()) and time.time() - self.lines[-1][0] > QUIET_SECONDS
 
     def wait_for(self, what: str, done: Callable[[], object], seconds: float) -> None:
         """Wait until it has said enough.
@@ -263,6 +268,8 @@ class Play:
             facts[f"{store} after acknowledgement, ms (median, most)"] = (
                 f"{max(median(delays), 0):.0f}, {max(delays):.0f}"
             )
+        for store, process in self._watching.items():
+            process.wait_for("alerts settling", process.settled, ALERT_SECONDS)
             facts[f"{store} alerted on sellers"] = len(process.alerts())
         return facts
 

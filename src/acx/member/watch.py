@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
@@ -177,7 +178,7 @@ def _follow(
         target=_read, args=(feed.stream(size - 1, heartbeat), arrived), daemon=True
     ).start()
     entries: list[WireEntry] = []
-    while (sent := arrived.get()) is not None:
+    while (sent := _next(arrived)) is not None:
         if isinstance(sent, Exception):
             raise sent
         if isinstance(sent, Future):
@@ -190,6 +191,13 @@ def _follow(
             _take(replica, entries, _decoded(sent.data, str), clock)
             entries.clear()
             yield []
+
+
+def _next(arrived: _Arrived) -> ServerSentEvent | Future[_Found] | Exception | None:
+    """What happens next; Ctrl-C is heard meanwhile, whichever thread the system gives it to."""
+    while True:
+        with suppress(Empty):
+            return arrived.get(timeout=1.0)
 
 
 def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived) -> None:
