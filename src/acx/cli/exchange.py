@@ -246,6 +246,22 @@ def approve(proposal: str, operator: str, home: Path, as_json: bool) -> None:
 
 
 @exchange.command()
+@click.argument("proposal")
+@home_option
+@yes_option
+def reject(proposal: str, home: Path, yes: bool) -> None:
+    """Drop a proposal that nobody has approved."""
+    from acx.cli.output import note
+    from acx.exchange.service import Exchange
+
+    if not yes:
+        click.confirm(f"Drop proposal {proposal}?", abort=True, err=True)
+    with Exchange.open(home) as opened:
+        opened.reject(proposal)
+    note(f"{proposal}: dropped")
+
+
+@exchange.command()
 @home_option
 @json_option
 def proposals(home: Path, as_json: bool) -> None:
