@@ -305,7 +305,7 @@ class Play:
         return facts
 
     def _corroborate(self) -> dict[str, Any]:
-        """B confirms one of its hits itself and corroborates it, anonymously as well."""
+        """B confirms one of its hits itself and corroborates it; nobody sees that it is B."""
         truth = {row.account_id: row.subject_id for row in self._stage.truth["B"]}
         best = next(h for h in self._hits("B") if h["account_id"] in truth)
         rows = [
