@@ -70,6 +70,14 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.follow_up:outcome",
         "Say anonymously what you did about a report: blocked, removed, no_match or kept.",
     ),
+    "decide": (
+        "acx.cli.follow_up:decide",
+        "Record what a person decided about a hit, on your own ground; it stays here.",
+    ),
+    "decisions": (
+        "acx.cli.follow_up:decisions",
+        "List what was decided about hits, oldest first.",
+    ),
     "inbox": (
         "acx.cli.follow_up:inbox",
         "List what waits for you: disputes to answer, messages that were refused.",

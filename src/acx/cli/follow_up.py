@@ -154,6 +154,78 @@ def outcome(
 
 
 @click.command()
+@click.argument("hit")
+@click.option(
+    "--action", type=click.Choice(OUTCOMES), required=True, help="What you did about the account."
+)
+@click.option("--by", default="", metavar="NAME", help="Who decided; stays here.")
+@click.option(
+    "--statement",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="File with your own ground for it; stays here.",
+)
+@click.option("--tell", is_flag=True, help="Also say the outcome anonymously, for the figures.")
+@home_option
+@now_option
+@json_option
+def decide(
+    hit: str,
+    action: str,
+    by: str,
+    statement: Path | None,
+    tell: bool,
+    home: Path,
+    at_once: bool,
+    as_json: bool,
+) -> None:
+    """Record what a person decided about a hit, on your own ground; it stays here.
+
+    HIT is ACCOUNT_ID:REPORT_ID, as HITS shows them. A hit says «the same actor», never «guilty»:
+    decide on what you found yourselves.
+    """
+    from acx.cli.output import print_json
+    from acx.member.home import Member
+
+    account, _, report = hit.rpartition(":")
+    if not account or not report:
+        raise click.UsageError("a hit is ACCOUNT_ID:REPORT_ID, as HITS shows them")
+    sent = Member.open(home).decide(
+        account,
+        report,
+        cast("Any", action),
+        by=by,
+        note=statement.read_text("utf-8") if statement else "",
+        tell=tell,
+        at_once=at_once,
+    )
+    if sent is not None:
+        _tell(sent, as_json)
+    elif as_json:
+        print_json({"account": account, "report": report, "action": action})
+    else:
+        click.echo(f"{account}: {action}")
+
+
+@click.command()
+@home_option
+@json_option
+def decisions(home: Path, as_json: bool) -> None:
+    """List what was decided about hits, oldest first."""
+    from acx.cli.output import print_json, print_table
+    from acx.member.home import Member
+
+    found = Member.open(home).decisions()
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            ("account", "report", "action", "by"),
+            [(d.account, d.report, d.action, d.by) for d in found],
+        )
+
+
+@click.command()
 @home_option
 @json_option
 def inbox(home: Path, as_json: bool) -> None:

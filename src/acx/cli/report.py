@@ -89,6 +89,11 @@ def report(
             )
         _reject(done.drafts, given.rejects)
         results = _results(done)
+        for warning in done.warnings:
+            note(f"acx: warning: {warning}")
+        for draft in done.drafts:
+            for finding in draft.findings:
+                note(f"held back, {draft.account or f'line {draft.line}'}: {finding}")
         if out:
             _write(results, out)
         if as_json:
@@ -195,6 +200,7 @@ def _results(done: Reported) -> list[dict[str, object]]:
             "action": draft.action,
             "report": report_id,
             "reason": draft.reason,
+            "held_back": draft.findings,
             "leaves": msgspec.json.decode(draft.leaves) if draft.leaves else None,
             "acknowledged": acknowledged.get(report_id),
         }
