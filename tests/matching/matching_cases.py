@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 import polars as pl
@@ -28,6 +29,7 @@ def frame(*accounts: Account) -> pl.DataFrame:
     return as_frame(accounts)
 
 
+@cache
 def crowd(size: int = CROWD_SIZE, seed: int = 7) -> pl.DataFrame:
     """Ordinary sellers, from whom the matcher learns what is common."""
     return ordinary(size, seed)

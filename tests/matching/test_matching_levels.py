@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from tests.matching.matching_cases import account, crowd, frame, in_a_crowd, pairs
 
 from acx.matching import BadOption, MatchOptions, SubjectIndex, match
 from acx.records.account import Account
 from acx.records.leaving import subject_of
-from tests.matching.matching_cases import account, crowd, frame, in_a_crowd, pairs
 
 KEY = bytes(range(32))
 REPORTED = account(
