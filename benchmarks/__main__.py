@@ -30,7 +30,9 @@ def main() -> int:
     if not chosen:
         print(f"no benchmark of that name; there are: {', '.join(names())}", file=sys.stderr)
         return 2
-    print(f"machine: {os.cpu_count()} cores, {platform.platform()}, Python {sys.version.split()[0]}")
+    print(
+        f"machine: {os.cpu_count()} cores, {platform.platform()}, Python {sys.version.split()[0]}"
+    )
     for name in chosen:
         print(f"\n== {name}")
         importlib.import_module(f"benchmarks.{name}").main()
