@@ -1,4 +1,4 @@
-"""Finding the same actor: keys, candidates, comparisons, match weights, probability, level, reasons.
+"""Finding the same actor: keys, candidates, comparisons, weights, probability, level, reasons.
 
 `match` compares two files of accounts; `SubjectIndex` is built once from the subjects and asked for
 one account (`check`) or many (`screen`).

@@ -1,7 +1,7 @@
 """Which subjects are worth comparing: those that share a key, rare keys first, under a budget.
 
-A candidate's score is what its shared keys would be worth; those whose score cannot become a hit
-with all that keys do not show are not compared.
+A candidate's score is what its shared keys would be worth, each for itself; those whose score no
+hit has are not compared.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from acx.matching.compare import compare
 from acx.matching.compiled import F64, I64, U8, U64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies
 from acx.matching.images import BANDS, band_key
+from acx.matching.keys import key_bounds, row_keys
 from acx.matching.model import FIELDS, Weights
-from acx.matching.profiles import Profiles, key_bounds, row_keys
+from acx.matching.profiles import Profiles
 from acx.matching.table import MOST_SHARERS, Table, locate
 
-READ: Final = 512
+READ: Final = 320
 """Subjects that the keys of one account may lead to."""
-COMPARED: Final = 24
+COMPARED: Final = 12
 """Candidates that are compared for one account, the best scored."""
-SLACK: Final = 2.0
-"""Bits that evidence without a key may add to a candidate's score, less what keys say twice."""
-MOST_KEY_BITS: Final = 16.0
+SURPLUS: Final = 6.0
+"""Bits by which the score of a hit exceeds its weight at least: keys say most things many times."""
+MOST_KEY_BITS: Final = 20.0
 FEW_ACCOUNTS: Final = 65536.0
 """Accounts that count beside those at hand: among a few, a key's rarity says nothing yet."""
 
@@ -71,8 +72,6 @@ class _Scratch(NamedTuple):
 
 def screen_rows(
     accounts: Profiles,
-    first: int,
-    last: int,
     subjects: Subjects,
     frequencies: Frequencies,
     weights: Weights,
@@ -83,8 +82,6 @@ def screen_rows(
 
     Args:
         accounts: who is screened.
-        first: row to begin with.
-        last: row to end before.
         subjects: who may be found.
         frequencies: how common values are.
         weights: the model.
@@ -94,9 +91,9 @@ def screen_rows(
     Returns:
         Hits × 2: row of the account, row of the subject.
     """
-    room = np.diff(key_bounds(accounts)[first : last + 1]) + 16 * BANDS * np.diff(
-        accounts.images.starts[first : last + 1]
-    )
+    first, last = 0, len(accounts.starts) - 1
+    room = np.diff(key_bounds(accounts, first, last))
+    room += 16 * BANDS * np.diff(accounts.images.starts)
     most = int(room.max(initial=0))
     scratch = _Scratch(
         np.empty(most, np.uint64),
@@ -139,8 +136,8 @@ def _screen(
             return row, written
         candidates = _gather(accounts, row, subjects.table, frequencies, scratch)
         least = _cut(candidates, scratch)
-        if least < needed - SLACK:
-            least = needed - SLACK
+        if least < needed + SURPLUS:
+            least = needed + SURPLUS
         for c in range(candidates):
             slot = used[c]
             subject, score = slots[slot], scores[slot]

@@ -12,20 +12,14 @@ import numpy as np
 
 from acx.matching import addresses, names
 from acx.matching.addresses import Addresses, compare_addresses
-from acx.matching.compiled import F64, I64, U64, inner, kernel, to_int
+from acx.matching.compiled import F64, I64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies, rarity
 from acx.matching.images import SAME_BITS, SIMILAR_BITS, Images, different_bits
+from acx.matching.keys import BIRTH_DATE, value_key
 from acx.matching.model import NUMBERS, Weights
-from acx.matching.names import RELATED, SOUND, Names, align
-from acx.matching.profiles import (
-    BIRTH_DATE,
-    CODES,
-    FIELD_BITS,
-    FROM_NAME,
-    SUPPORTS,
-    Profiles,
-    value_key,
-)
+from acx.matching.names import NAME_LETTERS, NAME_SOUNDS, RELATED, Names, align
+from acx.matching.profiles import Profiles
+from acx.matching.values import CODES, FIELD_BITS, FROM_NAME, SUPPORTS
 
 BITS, LEVEL = 0, 1
 """Lines of an outcome."""
@@ -47,8 +41,8 @@ MAIL_DOMAIN: Final = 2
 FROM_NAME_BITS: Final = 3.0
 """What a mailbox or nickname made of the name adds to the name."""
 
-MANY_NAMES: Final = 64
-"""Pairs of names from which on only those are aligned that share a sound."""
+MANY_NAMES: Final = 9
+"""Pairs of names from which on only those are aligned that share a sound or all letters."""
 
 
 @inner
@@ -237,15 +231,6 @@ def _compare_addresses(
 
 
 @inner
-def _sounds(words: U64, first: int, last: int) -> np.uint64:
-    """A bit for each sound of a name, so that two names without a common one are told apart."""
-    mask = np.uint64(0)
-    for w in range(first, last):
-        mask |= np.uint64(1) << (words[w, SOUND] & np.uint64(63))
-    return mask
-
-
-@inner
 def _compare_names(
     a: Names,
     i: int,
@@ -259,16 +244,21 @@ def _compare_names(
     first_b, last_b = b.starts[j], b.starts[j + 1]
     own, others = 0, 0
     best, best_other = 0.0, 0.0
+    about_a, about_b = a.about, b.about
     many = (last_a - first_a) * (last_b - first_b) > MANY_NAMES
     for x in range(first_a, last_a):
-        sounds = _sounds(a.words, a.first[x], a.first[x + 1])
         for y in range(first_b, last_b):
             related = a.role[x] == RELATED or b.role[y] == RELATED
             if related:
                 others += 1
             else:
                 own += 1
-            if many and not sounds & _sounds(b.words, b.first[y], b.first[y + 1]):
+            # A typo can change the only sound; it is looked for where that costs little.
+            if (
+                (many or related)
+                and not about_a[x, NAME_SOUNDS] & about_b[y, NAME_SOUNDS]
+                and about_a[x, NAME_LETTERS] != about_b[y, NAME_LETTERS]
+            ):
                 continue
             worth, place = align(a, x, b, y, frequencies)
             if place == names.DIFFERENT:

@@ -28,10 +28,18 @@ I32: TypeAlias = npt.NDArray[np.int32]
 I64: TypeAlias = npt.NDArray[np.int64]
 F64: TypeAlias = npt.NDArray[np.float64]
 
-to_int: Callable[..., int] = np.int64
+to_int = cast("Callable[..., int]", np.int64)
 """A number of any type as what compiled code takes an `int` for."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+HERE = Path(__file__).parent
+
+SOURCES_DIGEST = hashlib.sha256(
+    b"".join(source.read_bytes() for source in sorted([*HERE.glob("*.py"), *HERE.glob("data/*")]))
+).hexdigest()
+"""What kernels and saved indexes were made by."""
 
 
 def _cache() -> Path:
@@ -39,17 +47,11 @@ def _cache() -> Path:
 
     numba notices that a kernel's own file has changed, but not the files of kernels it calls.
     """
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted(here.glob("*.py")):
-        digest.update(source.read_bytes())
-    beside = here / "__pycache__"
-    if not os.access(beside if beside.exists() else here, os.W_OK):
-        beside = (
-            Path(tempfile.gettempdir())
-            / f"acx-kernels-{os.getuid() if hasattr(os, 'getuid') else 0}"
-        )
-    folder = beside / f"kernels-{digest.hexdigest()[:16]}"
+    beside = HERE / "__pycache__"
+    if not os.access(beside if beside.exists() else HERE, os.W_OK):
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        beside = Path(tempfile.gettempdir()) / f"acx-kernels-{user}"
+    folder = beside / f"kernels-{SOURCES_DIGEST[:16]}"
     if not folder.exists():
         for old in beside.glob("kernels-*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -57,7 +59,7 @@ def _cache() -> Path:
     return folder
 
 
-numba.config.CACHE_DIR = str(_cache())
+numba.config.CACHE_DIR = str(_cache())  # type: ignore[attr-defined]
 
 
 def kernel(function: Function) -> Function:
@@ -67,9 +69,8 @@ def kernel(function: Function) -> Function:
 
 def inner(function: Function) -> Function:
     """Compile a function that only kernels call, as a part of them."""
-    compiled = numba.njit(
-        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )(function)
+    without_wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled = numba.njit(nogil=True, error_model="numpy", **without_wrappers)(function)
     return cast("Function", compiled)
 
 

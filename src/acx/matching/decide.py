@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -48,11 +49,11 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 HITS: Final = pl.Schema(
     {
-        "account_id": pl.String,
-        "subject_id": pl.String,
-        "level": pl.String,
-        "probability": pl.Float64,
-        "reasons": pl.List(pl.String),
+        "account_id": pl.String(),
+        "subject_id": pl.String(),
+        "level": pl.String(),
+        "probability": pl.Float64(),
+        "reasons": pl.List(pl.String()),
     }
 )
 """Columns of hits."""
@@ -101,14 +102,28 @@ def levels(outcomes: F64, prior: float) -> tuple[F64, I64]:
     return probability, place
 
 
+def hits_of(
+    account_id: str, subject_ids: Sequence[str], outcomes: F64, prior: float, least: str
+) -> list[Hit]:
+    """One account's pairs that are hits of at least a level, most probable first."""
+    probability, place = levels(outcomes, prior)
+    hits = [
+        Hit(
+            account_id=account_id,
+            subject_id=subject_ids[pair],
+            level=LEVELS[place[pair]],
+            probability=float(probability[pair]),
+            reasons=reasons(outcomes[pair], prior),
+        )
+        for pair in np.flatnonzero(place <= LEVELS.index(least)).tolist()
+    ]
+    return sorted(hits, key=lambda hit: (-hit.probability, hit.subject_id))
+
+
 def hits_frame(
-    account_ids: pl.Series,
-    subject_ids: pl.Series,
-    outcomes: F64,
-    prior: float,
-    least: str,
+    account_ids: pl.Series, subject_ids: pl.Series, outcomes: F64, prior: float, least: str
 ) -> pl.DataFrame:
-    """Pairs that are hits of at least a level, with their reasons."""
+    """Pairs that are hits of at least a level, with their reasons, in no order."""
     probability, place = levels(outcomes, prior)
     kept = np.flatnonzero(place <= LEVELS.index(least))
     return pl.DataFrame(
@@ -128,7 +143,7 @@ def reasons(outcome: F64, prior: float) -> list[str]:
     bits, level = outcome
     said = [
         (-abs(float(bits[f])), FIELDS[f].name, _comparison(f, int(level[f])), float(bits[f]))
-        for f in np.flatnonzero(level != ABSENT)
+        for f in np.flatnonzero(level != ABSENT).tolist()
     ]
     lines = [f"{name}:{comparison}:{weight:+.2f}" for _, name, comparison, weight in sorted(said)]
     return [*lines, f"prior:pair:{prior:+.2f}"]

@@ -27,8 +27,8 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
         text: folded addresses.
         codes: values × levels, filled: the address; without dots, tag and digits at the end; the
             local part of that alone.
-        stems: filled: the local part without punctuation, tag and digits at the end, 0 if short.
-        domains: filled: the domain.
+        stems: values × levels, filled at level 1: the same local part, 0 if short.
+        domains: values × levels, filled at level 2: the domain.
     """
     local = np.empty(MAX_LOCAL, np.uint8)
     for v in range(len(text.offsets) - 1):
@@ -56,8 +56,8 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
         codes[v, 1] = code ^ domain
         if stem >= SHORTEST_MAILBOX:
             codes[v, 2] = code
-            stems[v] = code
-        domains[v] = domain
+            stems[v, 1] = code
+        domains[v, 2] = domain
 
 
 @inner

@@ -3,9 +3,9 @@
 Fellegi and Sunter weigh a comparison's outcome by log2(m/u): m is how often accounts of the same
 actor show it, u how often accounts of two unrelated actors do. Here u of an agreement is not one
 number for the field but the frequency of *the value that agrees*, learnt from both sides, never
-below the floor in the table, and believed only so far as unrelated accounts do not agree in company:
-what many share weighs little. Absent is not different: a field that
-one side lacks has no outcome and no weight.
+below the floor in the table, and believed only so far as unrelated accounts do not agree in
+company: what many share weighs little. Absent is not different: a field that one side lacks has no
+outcome and no weight.
 
     field       email
       level       same       m .45   u ≥ 2^-31    both wrote the same address

@@ -1,10 +1,10 @@
 """Names of people, organizations and stores: divided into words, then aligned word by word.
 
-Company forms, titles, articles and store decorations are left out where something else is left. Each
+Company forms, titles, articles and store decorations are left out where something else is left. A
 word has a spelling (business words and their abbreviations have one), a sound (what stays equal
 when a name is romanised otherwise) and its letters. Two names are aligned greedily, closest first:
-equal words, words of one sound, words a typo or two apart, abbreviations and initials, and words
-glued together. An aligned word counts by its rarity, an unaligned one against.
+equal words, words of one sound, words a typo or two apart, what is left glued together,
+abbreviations and initials. An aligned word counts by its rarity, an unaligned one against.
 """
 
 from __future__ import annotations
@@ -139,6 +139,9 @@ letters, how rare spelling and sound are in the world, in eighths of bits."""
 
 LONGEST_WORD: Final = 16
 
+NAME_LETTERS, NAME_SOUNDS = 0, 1
+"""Columns of what there is about a name."""
+
 
 class Names(NamedTuple):
     """Names of all rows of one side.
@@ -147,14 +150,14 @@ class Names(NamedTuple):
         starts: row i's names are `starts[i]:starts[i + 1]`.
         first: name j's words are `first[j]:first[j + 1]`.
         role: whose name each is.
-        letters: a code of each name's letters in any order.
+        about: names × 2: a code of its letters in any order, and a bit for each of its sounds.
         words: words × columns.
     """
 
     starts: I64
     first: I64
     role: U8
-    letters: U64
+    about: U64
     words: U64
 
 
@@ -168,19 +171,19 @@ def parse_names(values: Values, roles: U8) -> Names:
     text = values.text
     count = len(roles)
     first = np.zeros(count + 1, np.int64)
-    letters = np.zeros(count, np.uint64)
+    about = np.zeros((count, 2), np.uint64)
     words = np.empty((_count_tokens(text), 6), np.uint64)
     size = _parse(
         text,
         lexicon(),
         first,
-        letters,
+        about,
         words,
         np.empty(MAX_BYTES * 2 + 64, np.uint8),
         np.empty((3, MAX_TOKENS + 2), np.int64),
         np.empty(64, np.uint8),
     )
-    return Names(values.starts, first, roles, letters, words[:size].copy())
+    return Names(values.starts, first, roles, about, words[:size].copy())
 
 
 @inner
@@ -300,13 +303,13 @@ def _parse(
     text: Text,
     known: Lexicon,
     first: I64,
-    letters: U64,
+    about: U64,
     words: U64,
     data: U8,
     tokens: I64,
     buffer: U8,
 ) -> int:
-    """Fill `first`, `letters` and `words`; returns how many words."""
+    """Fill `first`, `about` and `words`; returns how many words."""
     n = 0
     for v in range(len(text.offsets) - 1):
         count = _tokens(text.data, text.offsets[v], text.offsets[v + 1], data, tokens)
@@ -326,7 +329,7 @@ def _parse(
                 kind = _PLAIN
             if kind < kept:
                 kept = kind
-        total = np.uint64(0)
+        total, sounds = np.uint64(0), np.uint64(0)
         for t in range(count):
             kind = tokens[1, t]
             if (kind != kept and not (kind == _TRADE and kept == _PLAIN)) or n - first[
@@ -348,10 +351,11 @@ def _parse(
             else:
                 sound = _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
             words[n, SOUND] = sound
+            sounds |= np.uint64(1) << (sound & np.uint64(63))
             words[n, ABOUT] |= _rarity_in_the_world(known, code) << _SPELLING_RARITY
             words[n, ABOUT] |= _rarity_in_the_world(known, sound) << _SOUND_RARITY
             n += 1
-        letters[v] = total
+        about[v, NAME_LETTERS], about[v, NAME_SOUNDS] = total, sounds
         first[v + 1] = n
     return n
 
@@ -487,12 +491,12 @@ def name_keys(names: Names, row: int, keys: U64, n: int) -> int:
     All letters of a name; each word's spelling and sound, which also count how common it is; pairs
     of the sounds of its first words, in either order.
     """
-    starts, bounds, words = names.starts, names.first, names.words
+    starts, bounds, about, words = names.starts, names.first, names.about, names.words
     for j in range(starts[row], starts[row + 1]):
         first, last = bounds[j], bounds[j + 1]
         if first == last:
             continue
-        keys[n] = salted(names.letters[j], LETTERS_KEY)
+        keys[n] = salted(about[j, NAME_LETTERS], LETTERS_KEY)
         n += 1
         for w in range(first, last):
             keys[n] = salted(words[w, SPELLING], SPELLING_KEY)
@@ -665,8 +669,8 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
     first_a, last_a, first_b, last_b = a.first[j], a.first[j + 1], b.first[k], b.first[k + 1]
     if first_a == last_a or first_b == last_b:
         return 0.0, DIFFERENT
-    letters = a.letters[j]
-    same_letters = letters == b.letters[k]
+    letters = a.about[j, NAME_LETTERS]
+    same_letters = letters == b.about[k, NAME_LETTERS]
     # Words that have a counterpart, a bit each.
     taken_a, taken_b = 0, 0
     equal, close = 0, 0

@@ -93,14 +93,15 @@ def date_codes(text: Text, codes: U64) -> None:
 
 
 @kernel
-def nickname_codes(text: Text, shortest: int, codes: U64, numeric: U64) -> None:
+def nickname_codes(text: Text, shortest: int, codes: U64, nicknames: U64, numeric: U64) -> None:
     """Codes of `network:name` values.
 
     Args:
         text: folded values.
         shortest: characters that a name needs to be evidence outside its network.
-        codes: values × levels, filled: the whole; the name without punctuation and digits at the
-            end.
+        codes: values × levels, filled: the whole.
+        nicknames: values × levels, filled at level 1: the name without punctuation and digits at
+            the end.
         numeric: filled with 1 where the name is a phone number.
     """
     kept = np.empty(1024, np.uint8)
@@ -132,4 +133,4 @@ def nickname_codes(text: Text, shortest: int, codes: U64, numeric: U64) -> None:
         while m > 4 and 48 <= kept[m - 1] <= 57:
             m -= 1
         if m >= shortest:
-            codes[v, 1] = hash_bytes(kept, 0, m)
+            nicknames[v, 1] = hash_bytes(kept, 0, m)

@@ -79,7 +79,9 @@ def phone_codes(text: Text, calling: I64, codes: U64) -> None:
             and not (first == 0 and length >= 11 and _begins(digits, first, code))
         ):
             # A trunk prefix other than 0: 8 in Russia and its neighbours, 06 in Hungary.
-            if (code == 7 and length == 11 and digits[first] == 56) or (code == 36 and first == 1 and digits[first] == 54):
+            if (code == 7 and length == 11 and digits[first] == 56) or (
+                code == 36 and first == 1 and digits[first] == 54
+            ):
                 first += 1
             size = 1 if code < 10 else 2 if code < 100 else 3
             for i in range(n - 1, first - 1, -1):

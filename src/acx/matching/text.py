@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from threading import Lock
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
 from anyascii import anyascii
 
 from acx.matching.compiled import (
@@ -32,7 +34,7 @@ from acx.matching.compiled import (
 )
 
 MAX_BYTES: Final = 1024
-"""Bytes read of one value. A name or address is shorter, and the cost of a hostile one is bounded."""
+"""Bytes read of one value: names and addresses are shorter, and hostile ones cost no more."""
 
 PLAIN, NAME, ADDRESS = 0, 1, 2
 """What a value is, which decides how Han is divided into words."""
@@ -60,27 +62,47 @@ def text_of(values: Sequence[str]) -> Text:
     return Text(np.frombuffer(bytearray(b"".join(encoded)), np.uint8), offsets)
 
 
-def text_column(values: pl.Series) -> Text:
-    """A series of strings without nulls as a column."""
-    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
-    _, offsets, data = array.buffers()
-    at = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    raw = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    # Copies, since Arrow's memory is read-only, which numba takes for another type.
-    return Text(raw[at[0] : at[-1]].copy(), at - at[0])
-
-
 def lists_column(values: pl.Series) -> Values:
-    """A series of lists of strings; nulls among them count as missing."""
+    """A series of lists of strings, or of strings; nulls and empty strings count as missing."""
     if values.dtype == pl.String:
-        present = values.is_not_null() & (values != "")
+        present = (values.str.len_bytes() > 0).fill_null(value=False)
         starts = np.zeros(len(values) + 1, np.int64)
         np.cumsum(present.to_numpy(), out=starts[1:])
-        return Values(starts, text_column(values.filter(present)))
-    lists = values.list.drop_nulls()
-    starts = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(lists.list.len().fill_null(0).to_numpy(), out=starts[1:])
-    return Values(starts, text_column(lists.explode(empty_as_null=False, keep_nulls=False)))
+        return Values(starts, _text(values.filter(present).to_arrow(compat_level=_OLDEST)))
+    array = values.to_arrow(compat_level=_OLDEST)
+    if array.null_count or array.values.null_count:
+        array = values.fill_null([]).list.drop_nulls().to_arrow(compat_level=_OLDEST)
+    offsets = np.frombuffer(array.buffers()[1], np.int64)
+    starts = offsets[array.offset : array.offset + len(array) + 1]
+    elements = array.values.slice(starts[0], starts[-1] - starts[0])
+    return Values(starts - starts[0], _text(elements))
+
+
+_OLDEST: Final = pl.CompatLevel.oldest()
+"""Strings as offsets and data, not as views."""
+
+
+def _text(array: pa.LargeStringArray) -> Text:
+    _, offsets, data = array.buffers()
+    if not len(array):
+        return text_of([])
+    at = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    # Copies, since Arrow's memory is read-only, which numba takes for another type.
+    return Text(np.frombuffer(data, np.uint8)[at[0] : at[-1]].copy(), at - at[0])
+
+
+def joined(texts: Sequence[Text]) -> Text:
+    """Several columns as one, one after another."""
+    if len(texts) == 1:
+        return texts[0]
+    offsets = np.zeros(sum(len(text.offsets) - 1 for text in texts) + 1, np.int64)
+    n, size = 1, 0
+    for text in texts:
+        count = len(text.offsets) - 1
+        offsets[n : n + count] = text.offsets[1:] + size
+        n += count
+        size += text.offsets[-1]
+    return Text(np.concatenate([text.data for text in texts]), offsets)
 
 
 def data_lines(name: str) -> list[tuple[str, ...]]:
@@ -212,6 +234,10 @@ def han_words() -> HanWords:
     )
 
 
+_FEW: Final = 4096
+"""Bytes of foreign letters up to which a set of them is faster than a table."""
+
+
 def fold(text: Text, kind: int) -> Text:
     """Each value in lower-case ASCII.
 
@@ -219,12 +245,14 @@ def fold(text: Text, kind: int) -> Text:
         text: the values.
         kind: `PLAIN`, `NAME` or `ADDRESS`.
     """
-    foreign = int((text.data >= 0x80).sum())
-    points: list[int] = []
-    if foreign:
+    foreign = int(np.count_nonzero(text.data & 0x80))
+    points: Iterable[int] = ()
+    if foreign > _FEW:
         seen = np.zeros(0x110000, np.uint8)
         _mark_points(text.data, seen)
         points = np.flatnonzero(seen).tolist()
+    elif foreign:
+        points = {ord(c) for c in text.data.tobytes().decode("utf-8", "replace")}
     out = np.empty(2 * len(text.data) + 13 * foreign + 64, np.uint8)
     offsets = np.zeros(len(text.offsets), np.int64)
     size = _fold(
@@ -466,4 +494,4 @@ def fold_strings(values: Sequence[str], kind: int) -> list[str]:
     folded = fold(text_of(values), kind)
     raw = folded.data.tobytes()
     bounds: list[int] = folded.offsets.tolist()
-    return [raw[a:b].decode() for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [raw[a:b].decode() for a, b in pairwise(bounds)]

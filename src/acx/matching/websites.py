@@ -42,7 +42,8 @@ def website_codes(text: Text, suffixes: U64, codes: U64) -> None:
     Args:
         text: folded values.
         suffixes: `public_suffixes()`.
-        codes: values × levels, filled: the host without `www`; the registered domain.
+        codes: values × levels, filled: the host without `www`; the registered domain, twice: the
+            last level is where mailboxes' domains agree.
     """
     for v in range(len(text.offsets) - 1):
         start, end = _host(text.data, text.offsets[v], text.offsets[v + 1])
@@ -58,6 +59,7 @@ def website_codes(text: Text, suffixes: U64, codes: U64) -> None:
                 label = i + 1
         if codes[v, 1] == 0:
             codes[v, 1] = codes[v, 0]
+        codes[v, 2] = codes[v, 1]
 
 
 @inner

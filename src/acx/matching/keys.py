@@ -1,0 +1,122 @@
+"""Keys of accounts: two accounts that share one are worth a look.
+
+All of an account's values, names and addresses give keys; each is a hash, so a rare and a common
+one look alike until the table has counted them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from acx.matching.addresses import address_keys, most_address_keys
+from acx.matching.compiled import I32, I64, U64, inner, kernel, salted, sort
+from acx.matching.images import BANDS, image_keys
+from acx.matching.model import NUMBERS
+from acx.matching.names import SOUND, most_name_keys, name_keys
+from acx.matching.profiles import Profiles
+from acx.matching.values import CODES, FIELD_BITS
+
+BIRTH_DATE: Final = NUMBERS["birth_date"]
+WORD_AND_DATE_KEY: Final = np.uint64(161)
+"""Salt of the key of a word's sound and the birth date."""
+
+
+@inner
+def value_key(code: np.uint64, field: int, level: int) -> np.uint64:
+    """The key of a value at a level, which also counts how common it is."""
+    return salted(code, np.uint64(4 * field + level + 1))
+
+
+@inner
+def most_keys(profiles: Profiles, row: int) -> int:
+    """No row has more keys than this."""
+    values = profiles.starts[row + 1] - profiles.starts[row]
+    pictures = profiles.images.starts[row + 1] - profiles.images.starts[row]
+    of_names = most_name_keys(profiles.names, row)
+    of_addresses = most_address_keys(profiles.addresses, row)
+    return CODES * values + 2 * of_names + of_addresses + BANDS * pictures
+
+
+@inner
+def row_keys(profiles: Profiles, row: int, keys: U64) -> int:
+    """Keys of a row, sorted, each once, at the beginning of `keys`; returns how many."""
+    n = 0
+    born = np.uint64(0)
+    starts, about, codes = profiles.starts, profiles.about, profiles.codes
+    for v in range(starts[row], starts[row + 1]):
+        field = about[v] & FIELD_BITS
+        if field == BIRTH_DATE:
+            born = codes[v, 0]
+        for level in range(CODES):
+            if codes[v, level] != 0:
+                keys[n] = value_key(codes[v, level], field, level)
+                n += 1
+    names = profiles.names
+    n = name_keys(names, row, keys, n)
+    if born != 0:
+        entries, bounds, words = names.starts, names.first, names.words
+        for w in range(bounds[entries[row]], bounds[entries[row + 1]]):
+            keys[n] = salted(words[w, SOUND] + born, WORD_AND_DATE_KEY)
+            n += 1
+    n = address_keys(profiles.addresses, row, keys, n)
+    n = image_keys(profiles.images, row, keys, n)
+    sort(keys, n)
+    kept = 0
+    for i in range(n):
+        if kept == 0 or keys[kept - 1] != keys[i]:
+            keys[kept] = keys[i]
+            kept += 1
+    return kept
+
+
+@kernel
+def _fill_bounds(profiles: Profiles, first: int, bounds: I64) -> None:
+    for place in range(len(bounds) - 1):
+        bounds[place + 1] = bounds[place] + most_keys(profiles, first + place)
+
+
+def key_bounds(profiles: Profiles, first: int, last: int) -> I64:
+    """Offsets between which each row's keys have room, for some rows."""
+    bounds = np.zeros(last - first + 1, np.int64)
+    _fill_bounds(profiles, first, bounds)
+    return bounds
+
+
+@kernel
+def _fill_keys(
+    profiles: Profiles, first: int, last: int, moved: int, keys: U64, rows: I32, buffer: U64
+) -> int:
+    n = 0
+    for row in range(first, last):
+        count = row_keys(profiles, row, buffer)
+        for i in range(count):
+            keys[n] = buffer[i]
+            rows[n] = moved + row
+            n += 1
+    return n
+
+
+def all_keys(profiles: Profiles, moved: int = 0) -> tuple[U64, I32]:
+    """Keys of all rows, and whose each is.
+
+    Args:
+        profiles: the accounts.
+        moved: added to the rows' numbers.
+    """
+    return _keys(profiles, 0, len(profiles.starts) - 1, moved)
+
+
+def keys_of(profiles: Profiles, row: int) -> U64:
+    """Keys of one row."""
+    return _keys(profiles, row, row + 1, 0)[0]
+
+
+def _keys(profiles: Profiles, first: int, last: int, moved: int) -> tuple[U64, I32]:
+    room = np.diff(key_bounds(profiles, first, last))
+    keys = np.empty(room.sum(), np.uint64)
+    rows = np.empty(room.sum(), np.int32)
+    buffer = np.empty(int(room.max(initial=0)), np.uint64)
+    n = _fill_keys(profiles, first, last, moved, keys, rows, buffer)
+    return keys[:n].copy(), rows[:n].copy()
