@@ -199,21 +199,20 @@ class SubjectIndex:
         def screened(start: int) -> pl.DataFrame:
             batch = accounts[start : start + BATCH]
             profiles, ids = of_frame(batch, self._options), _ids(batch)
-            return pl.concat(
-                [
-                    hits_frame(
-                        ids.gather(rows[:, 0]),
-                        subject_ids.gather(rows[:, 1]),
-                        outcomes,
-                        prior,
-                        self._options.level,
-                    )
-                    for subject_ids, rows, outcomes in self._found(profiles, frequencies, start)
-                ]
-            )
+            found = [
+                hits_frame(
+                    ids.gather(rows[:, 0]),
+                    subject_ids.gather(rows[:, 1]),
+                    outcomes,
+                    prior,
+                    self._options.level,
+                )
+                for subject_ids, rows, outcomes in self._found(profiles, frequencies, start)
+            ]
+            return pl.concat([pl.DataFrame(schema=HITS), *found])
 
         parts = in_threads(screened, range(0, len(accounts), BATCH))
-        hits = pl.concat(parts) if parts else pl.DataFrame(schema=HITS)
+        hits = pl.concat([pl.DataFrame(schema=HITS), *parts])
         return hits.sort("probability", "account_id", "subject_id", descending=[True, False, False])
 
     def check(self, account: Account) -> list[Hit]:
