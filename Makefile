@@ -44,6 +44,7 @@ format: .venv/dev ## write code as ruff writes it
 	$(BIN)/ruff format
 
 bench: .venv/dev ## the speeds that benchmarks/ promises, measured here
+	$(UV) sync --quiet --locked --inexact --all-extras --group bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: .venv/dev ## the pages that are made from the code

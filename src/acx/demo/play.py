@@ -15,17 +15,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from acx.demo.scenario import STORES, Scenario, write_scenario
 from acx.errors import AcxError
+
+Result = TypeVar("Result")
 
 COMMAND_SECONDS: Final = 120.0
 ALERT_SECONDS: Final = 60.0
@@ -216,12 +219,12 @@ class Play:
 
     def _admit_the_stores(self) -> dict[str, Any]:
         """Stores A (apparel), B (home goods) and C (cosmetics) join by a one-time invite."""
-        for store in STORES:
-            invite = self._acx(
-                "exchange", "invite", f"store {store}", "--home", self._home("exchange")
-            )
-            self._acx("join", self.url, "-", "--home", self._home(store), stdin=invite)
+        self._each(STORES, self._join)
         return {"members": len(STORES)}
+
+    def _join(self, store: str) -> None:
+        invite = self._acx("exchange", "invite", f"store {store}", "--home", self._home("exchange"))
+        self._acx("join", self.url, "-", "--home", self._home(store), stdin=invite)
 
     def _watch(self) -> dict[str, Any]:
         """B and C connect, each watching over its own sellers."""
@@ -291,8 +294,7 @@ class Play:
     def _screen(self) -> dict[str, Any]:
         """B and C screen all their sellers, on their own machines."""
         facts: dict[str, Any] = {}
-        for store in READERS:
-            hits = self._hits(store)
+        for store, hits in self._each(READERS, self._hits).items():
             truth = {row.account_id for row in self._stage.truth[store]}
             strong = {h["account_id"] for h in hits if h["level"] in ("exact", "strong")}
             facts[f"{store} hits"] = dict(
@@ -323,8 +325,7 @@ class Play:
         )  # fmt: skip
         self._acx("corroborate", best["report_id"], str(confirmed), "--home", self._home("B"),
                   "--now")  # fmt: skip
-        for store in STORES:
-            self._sync(store)
+        self._each(STORES, self._sync)
         standing = {
             row["report"]: row["contributors"]
             for row in json.loads(self._acx("reports", "--home", self._home("A"), "--json"))
@@ -335,13 +336,16 @@ class Play:
 
     def _verify(self) -> dict[str, Any]:
         """Everybody verifies the whole log, and that the exchange shows all of them the same."""
-        sizes = set()
-        for store in STORES:
-            answer = json.loads(
-                self._acx("verify", "--home", self._home(store), "--against", self.url, "--json")
-            )
-            sizes.add(answer["verified"]["size"])
+        verified = self._each(STORES, partial(self._verified, "--against", self.url))
+        sizes = [found["size"] for found in verified.values()]
         return {"entries": max(sizes), "signatures and proofs": "hold at A, B and C"}
+
+    def _verified(self, *arguments: str) -> dict[str, Any]:
+        """What a store's verification found; the store comes last."""
+        *options, store = arguments
+        answer = self._acx("verify", *options, "--home", self._home(store), "--json")
+        found: dict[str, Any] = json.loads(answer)["verified"]
+        return found
 
     def _erase(self) -> dict[str, Any]:
         """One report is erased by two operators; every proof stays valid."""
@@ -351,13 +355,10 @@ class Play:
             "exchange", "erase", erased, "--code", "data_subject", "--as", "ann", "--home", home
         ).strip()
         self._acx("exchange", "approve", proposal, "--as", "bo", "--home", home)
-        gone = 0
-        for store in STORES:
-            self._sync(store)
-            verified = json.loads(self._acx("verify", "--home", self._home(store), "--json"))
-            gone = verified["verified"]["gone"]
-        for store in READERS:
-            if erased in {hit["report_id"] for hit in self._hits(store, fresh=True)}:
+        self._each(STORES, self._sync)
+        gone = min(found["gone"] for found in self._each(STORES, self._verified).values())
+        for store, hits in self._each(READERS, partial(self._hits, fresh=True)).items():
+            if erased in {hit["report_id"] for hit in hits}:
                 raise StepFailed(f"store {store} still hits the erased report")
         if not gone:
             raise StepFailed("no entry was erased")
@@ -394,6 +395,12 @@ class Play:
 
     def _sellers(self, store: str) -> str:
         return str(self.directory / "input" / store / "sellers.jsonl")
+
+    def _each(self, stores: Iterable[str], step: Callable[[str], Result]) -> dict[str, Result]:
+        """What a step gives for each store; they are machines of their own, and go at once."""
+        names = list(stores)
+        with ThreadPoolExecutor(len(names)) as threads:
+            return dict(zip(names, threads.map(step, names), strict=True))
 
     def _sync(self, store: str) -> None:
         """Bring a store's replica up to date; a watching store's is, by its own process."""
