@@ -22,6 +22,7 @@ import msgspec
 from acx.log.checkpoint import Checkpoint, read_checkpoint
 from acx.log.errors import InconsistentLog
 from acx.log.merkle import Frontier
+from acx.log.policy import NO_WITNESSES, parse_policy
 from acx.member import database
 from acx.member.errors import ReplicaError
 from acx.member.vault import KEY_SIZE, Unsealable, Vault, sync_directory, write_secret_file
@@ -66,6 +67,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         operators: public keys of the operators.
         matching_key: the 32 bytes under which identifiers are digested.
         sandbox: whether this is an exchange to try things on.
+        policy: which witnesses must cosign (C2SP tlog-policy); empty for none.
     """
 
     origin: str
@@ -73,6 +75,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     operators: tuple[str, ...]
     matching_key: bytes
     sandbox: bool = False
+    policy: str = ""
 
     @classmethod
     def of(cls, invite: Invite) -> Trust:
@@ -83,6 +86,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
             operators=tuple(operator.key for operator in invite.operators),
             matching_key=invite.matching_key_bytes,
             sandbox=invite.sandbox,
+            policy=invite.witnesses,
         )
 
 
@@ -152,6 +156,8 @@ class Replica:
                 set_meta(connection, "checkpoint", b"")
                 set_meta(connection, "head", b"")
                 set_meta(connection, "frontier", Frontier().to_bytes())
+                set_meta(connection, "cosigned", b"")
+                set_meta(connection, "cosigned_frontier", Frontier().to_bytes())
                 set_meta(connection, "size", b"0")
                 set_meta(connection, "synced", b"0")
                 set_meta(connection, "unwiped", b"")
@@ -213,6 +219,24 @@ class Replica:
         with self.explained():
             note = meta(self.connection, "checkpoint").decode()
         return read_checkpoint(note) if note else None
+
+    @property
+    def cosigned(self) -> Checkpoint | None:
+        """The newest trusted checkpoint that the policy's witnesses have cosigned; None for none.
+
+        Where the invite asks for no witness, it is the trusted one.
+        """
+        if not parse_policy(self.trust.policy or NO_WITNESSES).quorum:
+            return self.checkpoint
+        with self.explained():
+            note = meta(self.connection, "cosigned").decode()
+        return read_checkpoint(note) if note else None
+
+    @property
+    def cosigned_size(self) -> int:
+        """Entries before this index are under a cosigned checkpoint: the same for every member."""
+        cosigned = self.cosigned
+        return cosigned.size if cosigned else 0
 
     @property
     def synced(self) -> float:

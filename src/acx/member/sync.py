@@ -88,6 +88,8 @@ def sync(
                 take(opening)
                 raise
             writer.log.see(page.checkpoint)
+            if page.cosigned:
+                writer.see_cosigned(page.cosigned)
             take(opening)
             if not page.entries:
                 break

@@ -10,6 +10,9 @@ cites by number; they rest on the invite alone:
 (5) Entries are trusted once they lead, with all before them, to a signed root. Every signed
     checkpoint that was ever seen is met on the way: also one from a receipt.
 (6) At the head, every entry without a body is listed by an erasure or expiry in force.
+(7) A checkpoint counts as cosigned once the witnesses of the invite's policy have signed it and the
+    entries lead to it. Entries apply on the log's signature alone; what must not differ from member
+    to member (issuer keys) waits until `cosigned_size` covers it.
 
 Trust moves in one direction: what was trusted stays, and a contradiction is an error that carries
 both signed checkpoints.
@@ -29,6 +32,7 @@ from acx.log.entry import ENTRY_BYTES, KEY_BYTES, entry_of
 from acx.log.errors import Forked, LogError, MalformedProof, RootMismatch, Shrunk
 from acx.log.merkle import EMPTY_ROOT, Frontier, hash_leaf
 from acx.log.note import Verifier
+from acx.log.policy import NO_WITNESSES, parse_policy
 from acx.log.proof import parse_proof, verify_proof
 from acx.member.errors import BadAnswer, BadReceipt, InvalidEntry, Withheld
 from acx.member.wire import WireEntry
@@ -72,6 +76,10 @@ class TrustedLog:
         log_key: str,
         trusted: Checkpoint | None = None,
         frontier: Frontier | None = None,
+        *,
+        policy: str = "",
+        cosigned: Checkpoint | None = None,
+        cosigned_frontier: Frontier | None = None,
     ) -> None:
         """Take up where trust ended.
 
@@ -80,6 +88,12 @@ class TrustedLog:
             log_key: its C2SP vkey, from the invite.
             trusted: the checkpoint that was confirmed last; None before the first.
             frontier: the tree over the entries under it; empty by default.
+            policy: C2SP tlog-policy of the invite; empty asks for no witness.
+            cosigned: the trusted checkpoint that satisfied the policy last; None before the first.
+            cosigned_frontier: the tree over the entries under it; empty by default.
+
+        Raises:
+            MalformedPolicy, MalformedKey: the invite's policy or key is none.
         """
         self._origin = origin
         self._verifier = Verifier.parse(log_key)
@@ -87,6 +101,9 @@ class TrustedLog:
         self.head = self.trusted
         self._frontier = frontier or Frontier()
         self.trusted_frontier = self._frontier.copy()
+        self._policy = parse_policy(policy or NO_WITNESSES)
+        self._cosigned = cosigned or Checkpoint(origin, 0, EMPTY_ROOT)
+        self._cosigned_frontier = cosigned_frontier or Frontier()
         # Checkpoints seen and not yet met by the tree, by size.
         self._ahead: dict[int, Checkpoint] = {}
 
@@ -94,6 +111,24 @@ class TrustedLog:
     def size(self) -> int:
         """Entries taken so far, confirmed or not: the index of the next one."""
         return self._frontier.size
+
+    @property
+    def cosigned(self) -> Checkpoint:
+        """The newest trusted checkpoint that enough witnesses have cosigned.
+
+        Where the policy asks for none, it is the trusted one.
+        """
+        return self._cosigned if self._policy.quorum else self.trusted
+
+    @property
+    def cosigned_frontier(self) -> Frontier:
+        """The tree at `cosigned`."""
+        return self._cosigned_frontier if self._policy.quorum else self.trusted_frontier
+
+    @property
+    def cosigned_size(self) -> int:
+        """Entries before this index are the same for all who trust these witnesses."""
+        return self.cosigned.size
 
     def see(self, note: str) -> Checkpoint:
         """Take notice of the exchange's present checkpoint: rules 1 and 2.
@@ -127,6 +162,37 @@ class TrustedLog:
         checkpoint = open_checkpoint(note, self._verifier)
         if checkpoint.size >= self.trusted.size:
             self._remember(checkpoint)
+
+    def see_cosigned(self, note: str, entries: Callable[[int, int], Sequence[bytes]]) -> None:
+        """Take notice of a checkpoint that witnesses have signed: rules 1, 2 and 7.
+
+        Witnesses come after the log, so it may be smaller than what is trusted already; what fewer
+        have signed than the policy asks for is passed over.
+
+        Args:
+            note: the checkpoint, with cosignatures.
+            entries: gives those taken so far, from one index up to another.
+
+        Raises:
+            LogError: it is none, not this log's, or a cosignature is forged.
+            Forked: it contradicts one of its size.
+            RootMismatch: our entries lead elsewhere.
+        """
+        # (1)
+        checkpoint = open_checkpoint(note, self._verifier)
+        # (7)
+        if not self._policy.satisfied(note) or checkpoint.size <= self.cosigned_size:
+            return
+        # (2)
+        if checkpoint.size > self.size:
+            self._remember(checkpoint)
+            self._ahead[checkpoint.size] = checkpoint
+            return
+        frontier = self._cosigned_frontier.copy()
+        if checkpoint.size >= self.trusted.size:
+            frontier = self.trusted_frontier.copy()
+        frontier.extend(map(hash_leaf, entries(frontier.size, checkpoint.size)))
+        self._confirm(checkpoint, frontier)
 
     def _remember(self, checkpoint: Checkpoint) -> None:
         if checkpoint.size == self.trusted.size:
@@ -183,7 +249,7 @@ class TrustedLog:
         start = self.size
         for size in sorted(size for size in self._ahead if size <= start + len(leaves)):
             self._frontier.extend(leaves[self.size - start : size - start])
-            self._confirm(self._ahead.pop(size))
+            self._confirm(self._ahead.pop(size), self._frontier)
         self._frontier.extend(leaves[self.size - start :])
 
     def require_bodies(self, missing: Iterable[int], is_gone: Callable[[int], bool]) -> None:
@@ -228,8 +294,8 @@ class TrustedLog:
                 evidence=(receipt,),
             ) from None
 
-    def _confirm(self, checkpoint: Checkpoint) -> None:
-        root = self._frontier.root()
+    def _confirm(self, checkpoint: Checkpoint, frontier: Frontier) -> None:
+        root = frontier.root()
         if root != checkpoint.root:
             raise RootMismatch(
                 f"log of {checkpoint.size} entries",
@@ -237,8 +303,12 @@ class TrustedLog:
                 signed=checkpoint.root,
                 evidence=(self.trusted.note, checkpoint.note),
             )
-        self.trusted = checkpoint
-        self.trusted_frontier = self._frontier.copy()
+        if checkpoint.size >= self.trusted.size:
+            self.trusted = checkpoint
+            self.trusted_frontier = frontier.copy()
+        if self._policy.quorum and self._policy.satisfied(checkpoint.note):
+            self._cosigned = checkpoint
+            self._cosigned_frontier = frontier.copy()
 
 
 class Opening:

@@ -30,7 +30,14 @@ class WireEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Entries in order, and a checkpoint that covers at least them."""
+    """Entries in order, and a checkpoint that covers at least them.
+
+    Attributes:
+        entries: in order.
+        checkpoint: the newest.
+        cosigned: the newest that witnesses have signed too; empty for none.
+    """
 
     entries: Annotated[tuple[WireEntry, ...], Meta(max_length=PAGE_ENTRIES)]
     checkpoint: Annotated[str, Meta(max_length=MAX_CHECKPOINT_CHARACTERS)]
+    cosigned: Annotated[str, Meta(max_length=MAX_CHECKPOINT_CHARACTERS)] = ""

@@ -103,6 +103,9 @@ class Writer:
             self._replica.trust.log_key,
             self._replica.checkpoint,
             Frontier.from_bytes(meta(self._connection, "frontier")),
+            policy=self._replica.trust.policy,
+            cosigned=self._replica.cosigned,
+            cosigned_frontier=Frontier.from_bytes(meta(self._connection, "cosigned_frontier")),
         )
         head = meta(self._connection, "head").decode()
         for note in (*receipts, head) if head else receipts:
@@ -142,6 +145,25 @@ class Writer:
             self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
             set_meta(self._connection, "head", self.log.head.note.encode())
 
+    def see_cosigned(self, note: str) -> None:
+        """Take notice of a checkpoint that witnesses have signed; `confirm` keeps it.
+
+        Raises:
+            LogError: it is no checkpoint of this log's.
+            InconsistentLog: it contradicts what was taken. Nothing staged is left.
+        """
+        try:
+            self.log.see_cosigned(note, self._taken)
+        except InconsistentLog:
+            self.discard()
+            raise
+
+    def _taken(self, start: int, stop: int) -> list[bytes]:
+        rows = self._connection.execute(
+            "SELECT entry FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop)
+        )
+        return [entry for (entry,) in rows]
+
     def discard(self) -> None:
         """Forget what was staged and is not trusted."""
         self._recent.clear()
@@ -176,6 +198,9 @@ class Writer:
     def _confirm(self, at_head: bool) -> Confirmed | None:
         since, size = self._replica.size, self.log.trusted.size
         if size == since:
+            if self.log.cosigned_size > self._replica.cosigned_size:
+                with database.transaction(self._connection):
+                    self._keep_cosigned()
             return None
         with database.transaction(self._connection):
             # (1)
@@ -195,6 +220,7 @@ class Writer:
             set_meta(self._connection, "checkpoint", self.log.trusted.note.encode())
             set_meta(self._connection, "frontier", self.log.trusted_frontier.to_bytes())
             set_meta(self._connection, "size", str(size).encode())
+            self._keep_cosigned()
             if removing:
                 set_meta(self._connection, "unwiped", b"1")
         self._recent.clear()
@@ -208,6 +234,11 @@ class Writer:
             set_meta(self._connection, "synced", repr(now).encode())
         if meta(self._connection, "unwiped"):
             self._wipe()
+
+    def _keep_cosigned(self) -> None:
+        set_meta(self._connection, "cosigned", self.log.cosigned.note.encode())
+        frontier = self.log.cosigned_frontier.to_bytes()
+        set_meta(self._connection, "cosigned_frontier", frontier)
 
     # (1)
     def _governed(self, since: int, size: int) -> tuple[Reports, set[str], set[int]]:
