@@ -13,8 +13,9 @@ from tests.member.lying_exchange import LyingExchange, Problem
 
 from acx.errors import AcxError
 from acx.member import client as client_module
-from acx.member.client import ExchangeClient, Poster
+from acx.member.client import ExchangeClient
 from acx.member.errors import BadAnswer, Refused, SettingError, Unreachable
+from acx.member.poster import Poster
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 

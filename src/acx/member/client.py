@@ -1,14 +1,13 @@
 """What a member asks of the exchange over HTTP, and how it believes nothing of the answer.
 
-`ExchangeClient` speaks as the member, with its key or token. `Poster` carries events to the log and
-must not be told from any other member's: fixed headers, no cookie, no reused connection. Both bound
-how long and how large an answer may be, and turn every failure into one line (`acx.member.errors`).
-Answers are only parsed here; whether they are true is `acx.member.trusted_log`'s decision.
+`ExchangeClient` speaks as the member, with its key or token; anonymous posts are
+`acx.member.poster`'s. It bounds how long and how large an answer may be, and turns every failure
+into one line (`acx.member.errors`). Answers are only parsed here; whether they are true is
+`acx.member.trusted_log`'s decision.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -118,11 +117,11 @@ class ExchangeClient:
             "member_key": public_key_text(member_key),
             "terms": terms,
         }
-        return _decoded(self._signed("/v1/join", request), Joined, "join")
+        return decoded(self._signed("/v1/join", request), Joined, "join")
 
     def tags(self, contexts: Sequence[str]) -> Tags:
         """Tags for these contexts."""
-        answer = _decoded(
+        answer = decoded(
             self._signed("/v1/credentials", {"contexts": list(contexts)}), Tags, "credentials"
         )
         missing = set(contexts) - set(answer.tags)
@@ -133,7 +132,7 @@ class ExchangeClient:
     def events(self, after: int, limit: int = PAGE_ENTRIES) -> Page:
         """Entries after an index (-1 from the start)."""
         path = f"/v1/events?after={after}&limit={limit}"
-        return _decoded(self._get(path, MAX_PAGE_ANSWER), Page, "events")
+        return decoded(self._get(path, MAX_PAGE_ANSWER), Page, "events")
 
     def key_pages(self, after: int) -> tuple[int, bytes]:
         """Key pages as they stand now: the index of their first record, and 33 bytes a record."""
@@ -225,83 +224,6 @@ class ExchangeClient:
             yield response
 
 
-class Poster:
-    """Carries events to the log, each over a connection of its own."""
-
-    HEADERS: Final = {
-        "User-Agent": "acx",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-        "Content-Type": "application/json",
-    }
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 30.0,
-        proxy: str = "",
-        member_key: Ed25519PrivateKey | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Nothing is sent yet.
-
-        Args:
-            url: the exchange's, or a relay's.
-            timeout: seconds of silence after which the exchange counts as dead.
-            proxy: URL of a proxy (`--via`), or empty.
-            member_key: signs the post while the exchange authorises by it; anonymous credentials
-                take its place.
-            clock: seconds since 1970, for signatures.
-        """
-        self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._proxy = proxy
-        self._member_key = member_key
-        self._clock = clock
-        # Loading the certificate authorities takes longer than the rest of a post, so once.
-        self._tls: ssl.SSLContext = httpx.create_ssl_context(trust_env=True)
-
-    def post(self, event: bytes, presentations: bytes = b"{}") -> Acknowledgement:
-        """Post an event.
-
-        Args:
-            event: its bytes.
-            presentations: canonical JSON.
-
-        Raises:
-            Unreachable: no answer; `sent` says whether it may have arrived.
-            Refused: the exchange said no.
-            BadAnswer: the answer was not one.
-        """
-        body = b'{"event":' + event + b',"presentations":' + presentations + b"}"
-        path = "/v1/events"
-        headers = dict(self.HEADERS)
-        if self._member_key is not None:
-            headers |= sign_request(
-                self._member_key,
-                method="POST",
-                path=httpx.URL(self._url + path).path,
-                body=body,
-                created=int(self._clock()),
-            )
-        with (
-            _explained(self._url),
-            httpx.Client(
-                timeout=_timeouts(self._timeout),
-                proxy=self._proxy or None,
-                trust_env=False,
-                verify=self._tls,
-            ) as http,
-            http.stream("POST", self._url + path, headers=headers, content=body) as response,
-        ):
-            _check_status(response, self._url)
-            deadline = time.monotonic() + SLOWEST * self._timeout
-            answer = _read(response, MAX_SMALL_ANSWER, deadline)
-        return _decoded(answer, Acknowledgement, "events")
-
-
 def _timeouts(timeout: float) -> httpx.Timeout:
     return httpx.Timeout(timeout, connect=min(timeout, 10.0))
 
@@ -336,19 +258,28 @@ def _check_status(response: httpx.Response, url: str) -> None:
     if response.is_success:
         return
     if response.is_redirect:
-        raise BadAnswer(
-            f"{url} points elsewhere ({_shown(response.headers.get('location', ''))}); "
-            "if that is right, give it with --url"
-        )
+        raise points_elsewhere(url, response.headers.get("location", ""))
     body = _read(response, MAX_SMALL_ANSWER, time.monotonic() + SLOWEST)
+    raise refused(url, response.status_code, body)
+
+
+def points_elsewhere(url: str, location: str) -> BadAnswer:
+    """The error that a redirect is: nothing is sent where a stranger points."""
+    return BadAnswer(
+        f"{url} points elsewhere ({_shown(location)}); if that is right, give it with --url"
+    )
+
+
+def refused(url: str, status: int, body: bytes) -> Refused:
+    """The error that a problem (RFC 9457) stands for, fit to be shown."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        problem = _Problem(title=f"status {response.status_code}")
+        problem = _Problem(title=f"status {status}")
     said = ": ".join(_shown(part) for part in (problem.title, problem.detail) if part)
-    raise Refused(
-        f"{url} refused: {said or f'status {response.status_code}'}",
-        status=response.status_code,
+    return Refused(
+        f"{url} refused: {said or f'status {status}'}",
+        status=status,
         problem=_shown(problem.type.rpartition("/")[2]),
     )
 
@@ -366,7 +297,12 @@ def _read(response: httpx.Response, limit: int, deadline: float) -> bytes:
     return b"".join(chunks)
 
 
-def _decoded(body: bytes, kind: type[_Answer], what: str) -> _Answer:
+def decoded(body: bytes, kind: type[_Answer], what: str) -> _Answer:
+    """An answer, parsed.
+
+    Raises:
+        BadAnswer: it is not what the protocol says.
+    """
     try:
         answer: Any = msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -14,7 +14,6 @@ What brings tables and matching along is imported where it is used, so that `acx
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from acx.member.authorise import ExchangeTags
-from acx.member.client import ExchangeClient, Poster
+from acx.member.client import ExchangeClient
 from acx.member.contribute import (
     Draft,
     corroboration,
@@ -37,10 +36,12 @@ from acx.member.contribute import (
 from acx.member.errors import ContributionError, NoMember, SettingError
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
 from acx.member.outbox import Outbox, Sent, check_acknowledged
+from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
 from acx.member.sync import Progress, Synced, sync
+from acx.member.tunnel import Hop, parse_hop
 from acx.member.verify import (
     Compared,
     PublicFiles,
@@ -632,12 +633,12 @@ class Member:
             ]
 
     def _outbox(self, wallet: Wallet, client: ExchangeClient, replica: Replica) -> Outbox:
-        relays = self._exchange("relays")
-        relay = "" if self.settings.direct or not relays else str(secrets.choice(relays))
+        proxy = self.settings.proxy
         carrier = Poster(
-            relay or self.url,
+            self.url,
             timeout=self.settings.timeout,
-            proxy=self.settings.via,
+            before=[parse_hop(proxy)] if proxy else [],
+            relays=self._relays(),
             member_key=wallet.seed().member_key(),
         )
         return Outbox(
@@ -649,6 +650,12 @@ class Member:
             follow_up_spacing=self.settings.follow_up_spacing,
             refresh=lambda: self._sync(wallet, client, replica),
         )
+
+    def _relays(self) -> list[Hop]:
+        """Who passes anonymous posts on; nobody where the settings say `direct`."""
+        if self.settings.via:
+            return [parse_hop(self.settings.via)]
+        return [] if self.settings.direct else [parse_hop(url) for url in self._exchange("relays")]
 
     def _exchange(self, name: str) -> Any:
         try:
