@@ -111,7 +111,9 @@ class _Governed:
         for place, proposal in enumerate(self.accepted):
             if proposal.event.id != proposal_id or not proposal.event.known:
                 continue
-            if proposal.event.type not in {"resolution", "erasure"}:
+            if proposal.event.type not in {"resolution", "erasure", "act"}:
+                continue
+            if proposal.event.type == "act" and body(proposal.event)["act"] == "approved":
                 continue
             for act in self.accepted[place + 1 :]:
                 if (

@@ -381,6 +381,26 @@ def test_an_operator_that_corroborates_is_no_contributor() -> None:
     assert ignored(log, log.corroborate("olga", "olga", subject)) == "an_operator"
 
 
+def test_an_act_can_have_a_second_signature_which_is_anothers() -> None:
+    log = Log()
+    subject = log.report("ann", "r1", report("Chen Trading"))
+    act = log.add("olga", "act", Act(act="held"), report=subject)
+    assert ignored(log, log.approve(act.id, "olga", report=subject)) == "own_proposal"
+    approval = log.approve(act.id, "oskar", report=subject)
+    assert ignored(log, approval) == ""
+    assert ignored(log, log.approve(approval.id, "olga", report=subject)) == "nothing_to_approve"
+    assert ignored(log, log.approve(act.id, "oskar", report=subject)) == "nothing_to_approve"
+    assert not log.fold().awaiting_approval
+
+
+def test_an_act_of_a_later_acx_changes_nothing() -> None:
+    log = Log()
+    subject = log.report("ann", "r1", report("Chen Trading"))
+    log.act(Act(act="something_new", target=by("olga")))
+    assert log.view(subject).state == "active"
+    assert log.fold().operators == {by("olga"), by("oskar")}
+
+
 # Erasure and expiry
 
 

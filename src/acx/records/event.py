@@ -165,29 +165,37 @@ class IssuerKey(msgspec.Struct, frozen=True, kw_only=True):
     emergency: bool = False
 
 
+ACTS: Final[dict[str, str]] = {
+    "operator_added": "an operator's key counts from here on",
+    "operator_removed": "an operator's key counts no more",
+    "invited": "somebody may join; the code is the role, the target on what grounds",
+    "joined": "somebody did; the code is the role, the target its id, a brand's its key",
+    "suspended": "a member may neither read nor post",
+    "reinstated": "it may again",
+    "reenrolled": "a member that lost its wallet has a new one",
+    "rotated": "a key was replaced",
+    "configured": "a setting that members rely on was changed",
+    "approved": "the event it refers to has its second signature",
+    "recovered": "entries were brought back from a copy of the log",
+    "verified": "the registered marks of a brand were looked up; the target is their numbers",
+    "held": "the report may neither be erased nor expire until it is released",
+    "released": "it may again",
+    "subject_answered": "somebody was told what is held about them; the count is of reports",
+}
+"""What operators do, and what each act says; one that this code does not know has no effect."""
+
+
 class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An act of the operator, on record for auditors.
 
     Attributes:
-        act: what was done.
+        act: what was done, one of `ACTS`. Any code is taken: a later acx may do more.
         code: why, or the kind of thing it was done to (a role, for an invite).
-        target: the key, id or digest it was done to; never a name.
+        target: the key, id, number or digest it was done to; never a name.
         count: how many, where acts are counted in bulk.
     """
 
-    act: Literal[
-        "operator_added",
-        "operator_removed",
-        "invited",
-        "joined",
-        "suspended",
-        "reinstated",
-        "reenrolled",
-        "rotated",
-        "configured",
-        "approved",
-        "recovered",
-    ]
+    act: Code
     code: Annotated[str, Meta(max_length=64)] = ""
     target: Annotated[str, Meta(max_length=128)] = ""
     count: Annotated[int, Meta(ge=1)] = 1

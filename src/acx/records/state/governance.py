@@ -34,7 +34,7 @@ class Governance:
         verdicts: for each event that an operator's key signed, by index, why it is ignored; empty
             if it is not.
         approvals: id of an event ► index at which a second operator approved it.
-        proposals: events that took or take a second operator, by id.
+        proposals: events that a second operator has approved, or may, by id.
         erased: indices that erasures in force list.
         expired: indices that expiries list.
         named: report ► how it left, where an erasure or expiry in force names the report.
@@ -124,12 +124,15 @@ class Governance:
                 self.operators.discard(act.target)
             case "approved":
                 self._approve(kept)
+                return
             case "joined" if act.code == "brand":
                 self._brands.setdefault(act.target, []).append((kept.index, True))
             case "suspended" | "reinstated" if act.target in self._brands:
                 self._brands[act.target].append((kept.index, act.act == "reinstated"))
             case _:
                 pass
+        # It has its effect at once; that another operator stands behind it is for auditors.
+        self.proposals[kept.id] = kept
 
     def _approve(self, kept: Kept) -> None:
         proposal = self.proposals[kept.ref]

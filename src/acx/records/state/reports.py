@@ -14,7 +14,7 @@ import msgspec
 from acx.errors import AcxError
 from acx.records.event import BODIES, VERSION, Act, Event, Registration
 from acx.records.state import fold
-from acx.records.state.governance import Governance
+from acx.records.state.governance import TWO_SIGNATURES, Governance
 from acx.records.state.kept import Entry, Kept, keep
 from acx.records.state.view import Ignored, ReportView
 
@@ -160,7 +160,7 @@ class Reports:
         return {
             proposal.id: proposal.index
             for proposal in governance.proposals.values()
-            if proposal.id not in governance.approvals
+            if proposal.type in TWO_SIGNATURES and proposal.id not in governance.approvals
         }
 
     @property
