@@ -33,7 +33,6 @@ from acx.member.vault import (
 
 DATABASE_FILE: Final = "wallet.db"
 KEY_FILE: Final = "key"
-SCHEMA_VERSION: Final = 1
 KEYS: Final = "contribution"
 """Counts the keys that were derived from the seed."""
 
@@ -66,6 +65,17 @@ CREATE TABLE decision (
 ) STRICT;
 CREATE INDEX decision_account ON decision (account);
 """
+_EXHIBITS: Final = """
+CREATE TABLE exhibit (
+    id INTEGER PRIMARY KEY,
+    account BLOB NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+CREATE INDEX exhibit_account ON exhibit (account);
+"""
+_MIGRATIONS: Final = (_SCHEMA, _EXHIBITS)
+"""What brings a wallet from each version to the next, beginning with an empty file."""
+SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 Kind = Literal["report", "corroboration", "outcome"]
 MessageState = Literal["waiting", "sent", "acknowledged", "failed"]
@@ -148,6 +158,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         by: who decided.
         note: why, in the store's own words; never leaves.
         decided: when, in seconds since 1970.
+        level: of the hit, as it was known then; empty where no screening had found it.
+        reasons: of the hit, `field:comparison:bits`: which fields agreed, and no values.
+        log_size: how much of the log was known then.
     """
 
     id: int = 0
@@ -157,9 +170,36 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     note: str = ""
     decided: float = 0.0
+    level: str = ""
+    reasons: tuple[str, ...] = ()
+    log_size: int = 0
 
 
-_Record = TypeVar("_Record", Contribution, Message, Decision)
+class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is evidence against an account: what it takes to prove that we held it.
+
+    Attributes:
+        id: place in the wallet; 0 until stored.
+        account: the store's own id of the account.
+        kind: what the file is (`invoice`, `test_buy_photo`, …).
+        commitment: SHA-256(nonce ‖ file), hex, as the report has it.
+        nonce: 32 random bytes, without which nobody can try files against the commitment.
+        file: where the file was; it is not copied.
+        size: of the file, in bytes.
+        held: whether the store still keeps the file.
+    """
+
+    id: int = 0
+    account: str
+    kind: str
+    commitment: str
+    nonce: bytes
+    file: str
+    size: int
+    held: bool = True
+
+
+_Record = TypeVar("_Record", Contribution, Message, Decision, Exhibit)
 
 
 class Wallet:
@@ -197,9 +237,7 @@ class Wallet:
         with database.explained(path, WalletError):
             connection = database.connect(path)
             with database.transaction(connection):
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _migrate(connection, 0)
                 _set_meta(connection, "origin", origin.encode())
                 _protect(connection, directory, data_key, passphrase)
             wallet = cls(directory, connection, data_key)
@@ -224,8 +262,13 @@ class Wallet:
         with database.explained(path, WalletError):
             connection = database.connect(path)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version != SCHEMA_VERSION:
+            if version > SCHEMA_VERSION:
                 raise WalletError(f"{path} is of version {version}; upgrade acx")
+            if version < SCHEMA_VERSION:
+                with database.transaction(connection):
+                    # Another process may have done it while this one waited.
+                    version = connection.execute("PRAGMA user_version").fetchone()[0]
+                    _migrate(connection, version)
             return cls(directory, connection, _data_key(connection, directory, passphrase))
 
     @staticmethod
@@ -472,6 +515,33 @@ class Wallet:
         digest = self._vault.digest(account, "account")
         return self._select(Decision, "WHERE account = ? ORDER BY id", (digest,))
 
+    # -- exhibits -------------------------------------------------------------------------------
+
+    def keep_exhibit(self, exhibit: Exhibit) -> Exhibit:
+        """Keep an exhibit, new or changed.
+
+        Returns:
+            The same with its `id`.
+        """
+        with self.transaction():
+            if not exhibit.id:
+                cursor = self._connection.execute(
+                    "INSERT INTO exhibit (account, sealed) VALUES (?, x'')",
+                    (self._vault.digest(exhibit.account, "account"),),
+                )
+                exhibit = msgspec.structs.replace(exhibit, id=cursor.lastrowid)
+            self._connection.execute(
+                "UPDATE exhibit SET sealed = ? WHERE id = ?", (self._seal(exhibit), exhibit.id)
+            )
+        return exhibit
+
+    def exhibits(self, account: str = "") -> list[Exhibit]:
+        """Exhibits, oldest first; against one account if asked for."""
+        if not account:
+            return self._select(Exhibit, "ORDER BY id", ())
+        digest = self._vault.digest(account, "account")
+        return self._select(Exhibit, "WHERE account = ? ORDER BY id", (digest,))
+
     # -- protection -----------------------------------------------------------------------------
 
     def protect(self, passphrase: bytes | None) -> None:
@@ -542,7 +612,7 @@ class Wallet:
             for row, sealed in rows
         ]
 
-    def _seal(self, record: Contribution | Message | Decision) -> bytes:
+    def _seal(self, record: Contribution | Message | Decision | Exhibit) -> bytes:
         place = f"{type(record).__name__.lower()}/{record.id}"
         return self._vault.seal(msgspec.msgpack.encode(record), place)
 
@@ -553,6 +623,13 @@ class Wallet:
             raise WalletError(
                 f"{self._path} is damaged ({place.split('/')[0]}); restore it from a backup"
             ) from None
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    for script in _MIGRATIONS[version:]:
+        for statement in script.split(";"):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _copy(
