@@ -40,6 +40,13 @@ members: Final = Table(
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
     Column("terms", String(64), nullable=False),
     Column("joined", _HOUR, nullable=False),
+    Column("criteria", String(128), nullable=False, server_default=""),
+    # Keyed: whoever reads the rows alone learns no company's name from it.
+    Column("group_digest", LargeBinary(32)),
+    # The signed request by which it joined, terms and all.
+    Column("acceptance", Text),
+    # Numbers of the registered marks that two operators have verified.
+    Column("marks", Text, nullable=False, server_default=""),
 )
 
 invites: Final = Table(
@@ -51,6 +58,8 @@ invites: Final = Table(
     Column("role", String(16), nullable=False),
     Column("expires", _HOUR, nullable=False),
     Column("used_by", _KEY),
+    Column("criteria", String(128), nullable=False, server_default=""),
+    Column("group_digest", LargeBinary(32)),
 )
 
 operators: Final = Table(
@@ -145,4 +154,46 @@ proposals: Final = Table(
     Column("proposed_by", String(128), nullable=False),
     Column("approved_by", String(128)),
     Column("created", _HOUR, nullable=False),
+    # What its approval needs to know and the log does not hold, as JSON.
+    Column("details", Text, nullable=False, server_default=""),
+)
+
+refusals: Final = Table(
+    "refusals",
+    metadata,
+    # What an operator tried and the rules do not allow.
+    Column("id", _PLACE, primary_key=True, autoincrement=True),
+    Column("at", _HOUR, nullable=False),
+    Column("operator", String(128), nullable=False),
+    Column("act", String(32), nullable=False),
+    Column("target", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+filings: Final = Table(
+    "filings",
+    metadata,
+    # What somebody who is accused has filed; sealed to the operators.
+    Column("id", _ID, primary_key=True),
+    Column("report", _ID, nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("proved_by", String(16), nullable=False),
+    Column("received", _HOUR, nullable=False),
+    Column("dispute", _ID),
+    Column("closed", String(64)),
+    Column("sealed", LargeBinary),
+    Index("filings_dispute", "dispute"),
+)
+
+texts: Final = Table(
+    "texts",
+    metadata,
+    # What belongs to a dispute and not into the log: answers' texts, files, reasons; sealed.
+    Column("id", _ID, primary_key=True),
+    Column("dispute", _ID, nullable=False),
+    # The answer, or the proposed resolution, that it belongs to.
+    Column("about", _ID, nullable=False),
+    Column("received", _HOUR, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("texts_dispute", "dispute"),
 )
