@@ -354,6 +354,18 @@ def test_one_upheld_dispute_of_several_rejects() -> None:
     assert log.view(subject).state == "rejected"
 
 
+def test_a_dispute_says_where_its_round_began_and_was_decided() -> None:
+    log = Log()
+    subject = log.report("ann", "r1", report("Chen Trading"))
+    dispute = log.dispute(subject)
+    (opened,) = log.view(subject).disputes
+    assert (opened.since, opened.decided) == (1, -1)
+    log.decide(subject, dispute.id, DISMISSED)
+    log.appeal(subject, dispute.id)
+    (appealed,) = log.view(subject).disputes
+    assert (appealed.index, appealed.since, appealed.decided) == (1, 4, 3)
+
+
 # Operators
 
 

@@ -112,7 +112,9 @@ class _Dispute:
     id: str
     index: int
     code: str
+    since: int
     stage: Literal["open", "upheld", "dismissed"] = "open"
+    decided: int = -1
     lapsed: bool = False
     appealed: bool = False
     answers: dict[str, Literal["stands", "withdraws"]] = field(default_factory=dict)
@@ -127,6 +129,8 @@ class _Dispute:
             stage=self.stage,
             lapsed=self.lapsed,
             appealed=self.appealed,
+            since=self.since,
+            decided=self.decided,
             answers=dict(self.answers),
         )
 
@@ -160,7 +164,7 @@ class _Fold:
         )
         for kept in left:
             while decisions and decisions[0][0] <= kept.index:
-                self._decide(decisions.pop(0)[1])
+                self._decide(*decisions.pop(0))
             verdict = governance.verdicts.get(kept.index)
             if verdict is None:
                 ignored = self.member_step(kept)
@@ -168,8 +172,8 @@ class _Fold:
                 ignored = verdict or self.operator_step(kept)
                 self.upgrade_needed |= verdict == "unreadable"
             self.timeline.append(Step(kept.index, kept.id, kept.type, ignored))
-        for _, kept in decisions:
-            self._decide(kept)
+        for approved, kept in decisions:
+            self._decide(approved, kept)
 
     def member_step(self, kept: Kept) -> Ignored:
         """Take an event that no operator's key signed; return why it is ignored, if it is."""
@@ -390,7 +394,7 @@ class _Fold:
 
     def dispute(self, kept: Kept) -> Ignored:
         code = _DISPUTE.decode(kept.body).code
-        self.disputes[kept.id] = _Dispute(kept.id, kept.index, code)
+        self.disputes[kept.id] = _Dispute(kept.id, kept.index, code, kept.index)
         return ""
 
     def lapse(self, kept: Kept) -> Ignored:
@@ -411,10 +415,11 @@ class _Fold:
         dispute.proposals[kept.id] = _RESOLUTION.decode(kept.body).decision
         return "" if kept.id in self.governance.approvals else "waiting"
 
-    def _decide(self, kept: Kept) -> None:
+    def _decide(self, approved: int, kept: Kept) -> None:
         dispute = self.disputes.get(kept.ref)
         if dispute is not None and dispute.stage == "open" and kept.id in dispute.proposals:
             dispute.stage = dispute.proposals[kept.id]
+            dispute.decided = approved
 
     def appeal(self, kept: Kept) -> Ignored:
         dispute = self.disputes.get(kept.ref)
@@ -423,6 +428,7 @@ class _Fold:
         if dispute.stage == "open" or dispute.appealed:
             return "decided"
         dispute.stage, dispute.appealed, dispute.lapsed = "open", True, False
+        dispute.since = kept.index
         dispute.answers.clear()
         dispute.proposals.clear()
         return ""

@@ -60,6 +60,8 @@ class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
         stage: `open`, or as it was decided; `upheld` means that the accused was right.
         lapsed: whether it is open past its deadline.
         appealed: whether it has been appealed, so that the next decision is the last.
+        since: place of what opened it last, the dispute or the appeal: deadlines count from there.
+        decided: place of the approval that decided it last; -1 before the first.
         answers: id of the report's or corroboration's event ► what its contributor answered since
             the dispute was last opened.
     """
@@ -70,6 +72,8 @@ class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
     stage: Literal["open", "upheld", "dismissed"]
     lapsed: bool
     appealed: bool
+    since: int
+    decided: int
     answers: dict[str, Literal["stands", "withdraws"]]
 
 
