@@ -47,6 +47,34 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
 
 
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """What one field of a pair says.
+
+    Attributes:
+        field: a field of an account, or `prior`.
+        comparison: how its values compare.
+        bits: the match weight, log2(m/u).
+    """
+
+    field: str
+    comparison: str
+    bits: float
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a pair's probability comes about.
+
+    Attributes:
+        weights: strongest first, the prior last; their bits sum to the log-odds.
+        probability: that both are one actor.
+        level: `exact`, `strong`, `possible`, or empty.
+    """
+
+    weights: list[Weight]
+    probability: float
+    level: str
+
+
 HITS: Final = pl.Schema(
     {
         "account_id": pl.String(),
@@ -140,14 +168,29 @@ def hits_frame(
 
 def reasons(outcome: F64, prior: float) -> list[str]:
     """What each field of one pair says, strongest first, the prior last."""
-    bits, level = outcome
-    said = [
-        (-abs(float(bits[f])), FIELDS[f].name, _comparison(f, int(level[f])), float(bits[f]))
-        for f in np.flatnonzero(level != ABSENT).tolist()
+    return [
+        f"{weight.field}:{weight.comparison}:{weight.bits:+.2f}"
+        for weight in weights_of(outcome, prior)
     ]
-    lines = [f"{name}:{comparison}:{weight:+.2f}" for _, name, comparison, weight in sorted(said)]
-    return [*lines, f"prior:pair:{prior:+.2f}"]
 
 
-def _comparison(field: int, level: int) -> str:
-    return "differs" if level == DIFFERENT else FIELDS[field].levels[level].name
+def weights_of(outcome: F64, prior: float) -> list[Weight]:
+    """The match weights of one pair, strongest first, the prior last; they sum to its log-odds."""
+    bits, level = outcome[BITS].tolist(), outcome[LEVEL].astype(np.int64).tolist()
+    said = sorted(
+        (-abs(bits[f]), field.name, field.levels[level[f]].name if level[f] >= 0 else "differs", f)
+        for f, field in enumerate(FIELDS)
+        if level[f] != ABSENT
+    )
+    found = [Weight(field=name, comparison=how, bits=bits[f]) for _, name, how, f in said]
+    return [*found, Weight(field="prior", comparison="pair", bits=prior)]
+
+
+def explained(outcome: F64, prior: float) -> Explanation:
+    """All there is to say about one pair, hit or not."""
+    probability, place = levels(outcome[np.newaxis], prior)
+    return Explanation(
+        weights=weights_of(outcome, prior),
+        probability=float(probability[0]),
+        level=LEVELS[place[0]] if place[0] < len(LEVELS) else "",
+    )

@@ -17,3 +17,7 @@ class BadOption(MatchingError):
 
 class BadIndex(MatchingError):
     """An index on disk is missing, damaged or of another version: build it again."""
+
+
+class UnknownSubject(MatchingError):
+    """An id is no subject's."""

@@ -14,7 +14,17 @@ from acx.matching import storage
 from acx.matching.candidates import Subjects, screen_rows
 from acx.matching.compare import compare_pairs
 from acx.matching.compiled import F64, I64
-from acx.matching.decide import HITS, Hit, bits_needed, hits_frame, hits_of, prior_bits
+from acx.matching.decide import (
+    HITS,
+    Explanation,
+    Hit,
+    bits_needed,
+    explained,
+    hits_frame,
+    hits_of,
+    prior_bits,
+)
+from acx.matching.errors import UnknownSubject
 from acx.matching.frequencies import Frequencies, frequencies_of
 from acx.matching.keys import all_keys, keys_of
 from acx.matching.model import FIELDS, Weights, weights
@@ -224,6 +234,38 @@ class SubjectIndex:
             hits += hits_of(account.id, found, outcomes, self._prior(), self._options.level)
         return sorted(hits, key=lambda hit: (-hit.probability, hit.subject_id))
 
+    def explain(self, account: Account, subject: str | Account) -> Explanation:
+        """Compare an account with one subject, candidate or not.
+
+        Args:
+            account: the account.
+            subject: a subject's id, or an account that need not be in the index.
+
+        Raises:
+            UnknownSubject: there is no subject of that id.
+        """
+        if isinstance(subject, Account):
+            others, row = of_account(subject, self._options), 0
+        else:
+            others, row = self._subject(subject)
+        outcomes = np.empty((1, 2, len(FIELDS)))
+        compare_pairs(
+            of_account(account, self._options),
+            others,
+            np.array([[0, row]]),
+            self._frequencies(),
+            self._weights,
+            outcomes,
+        )
+        return explained(outcomes[0], self._prior())
+
+    def _subject(self, subject: str) -> tuple[Profiles, int]:
+        for segment in (self._base, self._recent):
+            rows = (segment.ids == subject).to_numpy() & (segment.subjects.alive == 1)
+            if rows.any():
+                return segment.subjects.profiles, int(rows.argmax())
+        raise UnknownSubject(f"no subject has the id {subject!r}; take one of the second file's")
+
     def _prior(self) -> float:
         return prior_bits(self._options.prior, len(self))
 
@@ -284,3 +326,9 @@ def match(accounts: pl.DataFrame, against: pl.DataFrame, *, options: MatchOption
     if not options.same_file:
         index.observe(accounts)
     return index.screen(accounts)
+
+
+def explain(a: Account, b: Account, *, options: MatchOptions | None = None) -> Explanation:
+    """Compare two accounts by what is known of the world alone, no file's frequencies."""
+    nobody = pl.DataFrame({"id": []}, schema={"id": pl.String})
+    return SubjectIndex.build(nobody, options=options).explain(a, b)
