@@ -82,6 +82,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.follow_up:inbox",
         "List what waits for you: disputes to answer, messages that were refused.",
     ),
+    "evidence": (
+        "acx.cli.evidence:evidence",
+        "Commit to files that prove a report, and prove later that you held them.",
+    ),
     "wallet": ("acx.cli.wallet:wallet", "Keep the wallet safe, and bring it back."),
     "verify": (
         "acx.cli.verify:verify",

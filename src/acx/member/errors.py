@@ -35,6 +35,14 @@ class ContributionError(MemberError):
     """A row or follow-up that cannot go out as it is."""
 
 
+class EvidenceError(MemberError):
+    """A file that is not the evidence it is given for, or a proof that proves nothing."""
+
+
+class DecisionError(MemberError):
+    """A decision that cannot be recorded, or a statement that cannot be made of it."""
+
+
 class ExchangeError(AcxError):
     """The exchange could not be asked, or said no."""
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from acx.member import evidence
 from acx.member.authorise import ExchangeTags
 from acx.member.client import ExchangeClient
 from acx.member.contribute import (
@@ -33,7 +34,7 @@ from acx.member.contribute import (
     queue,
     require_standing,
 )
-from acx.member.errors import ContributionError, NoMember, SettingError
+from acx.member.errors import ContributionError, EvidenceError, NoMember, SettingError
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
 from acx.member.outbox import Outbox, Sent, check_acknowledged
 from acx.member.poster import Poster
@@ -50,7 +51,7 @@ from acx.member.verify import (
     compare_keys,
     verify_replica,
 )
-from acx.member.wallet import Contribution, Decision, Message, Wallet
+from acx.member.wallet import Contribution, Decision, Exhibit, Message, Wallet
 from acx.records.event import Answer, Outcome, Withdrawal
 from acx.records.report import Standard
 from acx.records.state import ReportView
@@ -540,6 +541,50 @@ class Member:
                     kind="dispute",
                     account=contribution.account,
                     report=contribution.report,
+    # -- evidence -------------------------------------------------------------------------------
+
+    def add_evidence(self, account: str, paths: Sequence[Path], kind: str) -> list[Exhibit]:
+        """Commit to files against an account; its next report carries the commitments.
+
+        Raises:
+            EvidenceError: a file cannot be read or is empty, or the kind is no code.
+        """
+        with self.wallet() as wallet:
+            return evidence.add(wallet, account, paths, kind)
+
+    def exhibits(self, account: str = "") -> list[Exhibit]:
+        """Files that were committed to, oldest first; against one account if asked for."""
+        with self.wallet() as wallet:
+            return wallet.exhibits(account)
+
+    def let_go(self, commitment: str) -> Exhibit:
+        """Note that a file is no longer kept; the next report says so.
+
+        Raises:
+            EvidenceError: no such commitment is ours.
+        """
+        with self.wallet() as wallet, wallet.transaction():
+            for exhibit in wallet.exhibits():
+                if exhibit.commitment == commitment:
+                    return wallet.keep_exhibit(msgspec.structs.replace(exhibit, held=False))
+        raise EvidenceError(f"{commitment[:64]} is no commitment of ours; see `acx evidence list`")
+
+    def prove_evidence(self, report: str, path: Path) -> evidence.Proof:
+        """The proof that we held a file when we reported.
+
+        Args:
+            report: the report's id, or our own id of the account.
+            path: the file.
+
+        Raises:
+            ContributionError: the report is none of ours that stands.
+            EvidenceError: the file is none that was committed to.
+        """
+        with self.wallet() as wallet:
+            contribution = own_contribution(wallet, report)
+            exhibits = wallet.exhibits(contribution.account) if contribution.account else []
+            return evidence.prove(exhibits, contribution.report, path)
+
                     dispute=dispute.id,
                     code=dispute.code,
                     lapsed=dispute.lapsed,

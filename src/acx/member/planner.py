@@ -17,6 +17,7 @@ import msgspec
 from acx.errors import AcxError
 from acx.member.contribute import STANDING, Action, Draft, corroboration, own_contribution
 from acx.member.errors import ContributionError
+from acx.member.evidence import merged
 from acx.member.replica import Replica
 from acx.member.screen import Screener, accounts_frame
 from acx.member.wallet import Contribution, Wallet
@@ -25,7 +26,7 @@ from acx.records.event import MAX_FOLLOW_UPS, canonical
 from acx.records.files.reports import ReportRow
 from acx.records.leak import Contributor, clean
 from acx.records.leaving import subject_of
-from acx.records.report import Report
+from acx.records.report import Evidence, Report
 
 _NOBODY: Final = "\0"
 """An account id that no file can hold: rows without an id were never spoken of."""
@@ -118,7 +119,7 @@ class Planner:
             "confirmed_on": row.confirmed_on,
             "brands": row.brands,
             "categories": row.categories,
-            "evidence": row.evidence,
+            "evidence": self._evidence(row),
             "products": row.products,
         }
         try:
@@ -136,6 +137,11 @@ class Planner:
         return cleaned.report, tuple(
             f"{finding.field}: {finding.explanation}" for finding in cleaned.findings
         )
+
+    def _evidence(self, row: ReportRow) -> tuple[Evidence, ...]:
+        """What the row states, and what `acx evidence add` has kept against its account."""
+        exhibits = self._wallet.exhibits(row.account.id) if row.account.id else ()
+        return merged(row.evidence, exhibits)
 
     def _known(self, row: ReportRow, report: Report) -> Draft | None:
         """What a row has to say if its account was spoken of before; None if it is new."""
