@@ -41,6 +41,7 @@ NAME, ALIAS, RELATED = 0, 1, 2
 
 SPELLING_KEY, SOUND_KEY = np.uint64(101), np.uint64(102)
 PAIR_KEY, LETTERS_KEY = np.uint64(103), np.uint64(104)
+CONSONANTS_KEY = np.uint64(105)
 """Salts of the keys that names give."""
 
 SAME, SIMILAR, PART, SHARED = 0, 1, 2, 3
@@ -50,6 +51,10 @@ DIFFERENT = -1
 PAIRED_WORDS: Final = 4
 """First words of a name whose pairs are keys."""
 
+FEWEST_CONSONANTS: Final = 3
+"""Consonants by which words that are divided otherwise are still told to be the same."""
+GLUED_SOUND_BITS: Final = 5.0
+"""What another romanisation and another division together take from a name's words."""
 SOUND_BITS: Final = 1.0
 """What another romanisation takes from a word."""
 TYPO_BITS: Final = 4.0
@@ -129,13 +134,14 @@ def _sound_of(word: str) -> int:
     return int(_sound(data, 0, len(data), np.empty(64, np.uint8)))
 
 
-SPELLING, SOUND, LETTERS, MORE_LETTERS, ABOUT, ANAGRAM = 0, 1, 2, 3, 4, 5
+SPELLING, SOUND, LETTERS, MORE_LETTERS, ABOUT, ANAGRAM, CONSONANTS = range(7)
 """Columns of a word: codes of spelling and sound, its first sixteen letters, what else there is
-about it (see below), a code of its letters in any order."""
+about it (see below), codes of its letters and of its sound's consonants in any order."""
 
 _LENGTH, _SPELLING_RARITY, _SOUND_RARITY = np.uint64(32), np.uint64(40), np.uint64(48)
+_CONSONANTS = np.uint64(56)
 """Where in ABOUT what begins, after 32 bits for the letters that occur, a byte each: how many
-letters, how rare spelling and sound are in the world, in eighths of bits."""
+letters, how rare spelling and sound are in the world in eighths of bits, how many consonants."""
 
 LONGEST_WORD: Final = 16
 
@@ -172,7 +178,7 @@ def parse_names(values: Values, roles: U8) -> Names:
     count = len(roles)
     first = np.zeros(count + 1, np.int64)
     about = np.zeros((count, 2), np.uint64)
-    words = np.empty((_count_tokens(text), 6), np.uint64)
+    words = np.empty((_count_tokens(text), 7), np.uint64)
     size = _parse(
         text,
         lexicon(),
@@ -345,11 +351,12 @@ def _parse(
                 continue
             total += _write_word(words, n, data, tokens[0, t], tokens[0, t + 1])
             words[n, SPELLING] = code
+            sound = _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
+            words[n, CONSONANTS], consonants = _consonants(buffer)
+            words[n, ABOUT] |= consonants << _CONSONANTS
             place = find(known.variants, code)
             if place >= 0:
                 sound = known.usual[place]
-            else:
-                sound = _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
             words[n, SOUND] = sound
             sounds |= np.uint64(1) << (sound & np.uint64(63))
             words[n, ABOUT] |= _rarity_in_the_world(known, code) << _SPELLING_RARITY
@@ -400,7 +407,7 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
     n = 0
     vowel = 0
     i = start
-    while i < end and n < len(out) - 3:
+    while i < end and n < len(out) - 4:
         c = to_int(data[i])
         d = to_int(data[i + 1]) if i + 1 < end else 0
         e = to_int(data[i + 2]) if i + 2 < end else 0
@@ -474,22 +481,37 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
             out[n] = letter
             n += 1
         i += step
+    # A zero ends what was written, for whoever reads the consonants.
+    out[n] = 0
     consonants = n - (n > 0 and out[0] == 97)
     if consonants == 0:
         return hash_bytes(data, start, end)
     if consonants < 2:
-        out[n] = 45
-        out[n + 1] = vowel
-        n += 2
+        out[n] = vowel
+        code = hash_bytes(out, 0, n + 1)
+        out[n] = 0
+        return code
     return hash_bytes(out, 0, n)
+
+
+@inner
+def _consonants(sound: U8) -> tuple[np.uint64, np.uint64]:
+    """A code of a sound's consonants in any order, and how many they are."""
+    total, count = np.uint64(0), np.uint64(0)
+    i = 1 if sound[0] == 97 else 0
+    while sound[i] != 0:
+        total += scatter(np.uint64(sound[i]))
+        count += np.uint64(1)
+        i += 1
+    return total, count
 
 
 @inner
 def name_keys(names: Names, row: int, keys: U64, n: int) -> int:
     """Keys of a row's names, written from `keys[n]` on; returns their new end.
 
-    All letters of a name; each word's spelling and sound, which also count how common it is; pairs
-    of the sounds of its first words, in either order.
+    All letters of a name, and all consonants; each word's spelling and sound, which also count how
+    common it is; pairs of the sounds of its first words, in either order.
     """
     starts, bounds, about, words = names.starts, names.first, names.about, names.words
     for j in range(starts[row], starts[row + 1]):
@@ -498,6 +520,10 @@ def name_keys(names: Names, row: int, keys: U64, n: int) -> int:
             continue
         keys[n] = salted(about[j, NAME_LETTERS], LETTERS_KEY)
         n += 1
+        consonants, count = _open_consonants(words, first, last, 0)
+        if count >= FEWEST_CONSONANTS:
+            keys[n] = salted(consonants, CONSONANTS_KEY)
+            n += 1
         for w in range(first, last):
             keys[n] = salted(words[w, SPELLING], SPELLING_KEY)
             keys[n + 1] = salted(words[w, SOUND], SOUND_KEY)
@@ -516,7 +542,7 @@ def most_name_keys(names: Names, row: int) -> int:
     """No row has more keys of names than this."""
     entries = names.starts[row + 1] - names.starts[row]
     words = names.first[names.starts[row + 1]] - names.first[names.starts[row]]
-    return entries * (1 + PAIRED_WORDS * (PAIRED_WORDS - 1) // 2) + words * 2
+    return entries * (2 + PAIRED_WORDS * (PAIRED_WORDS - 1) // 2) + words * 2
 
 
 @inner
@@ -621,6 +647,29 @@ def _sound_rarity(words: U64, w: int, frequencies: Frequencies) -> float:
 
 
 @inner
+def _open_consonants(words: U64, first: int, last: int, taken: int) -> tuple[np.uint64, int]:
+    """The code of all consonants of a name's words that are not taken, and how many they are."""
+    total, count = np.uint64(0), 0
+    for w in range(first, last):
+        if not taken >> (w - first) & 1:
+            total += words[w, CONSONANTS]
+            count += to_int(words[w, ABOUT] >> _CONSONANTS)
+    return total, count
+
+
+@inner
+def _glued(
+    a: U64, first_a: int, last_a: int, taken_a: int, b: U64, first_b: int, last_b: int, taken_b: int
+) -> int:
+    """How the words that are not taken agree as a whole: 2 in letters, 1 in consonants, 0 not."""
+    if _open_letters(a, first_a, last_a, taken_a) == _open_letters(b, first_b, last_b, taken_b):
+        return 2
+    consonants_a, count = _open_consonants(a, first_a, last_a, taken_a)
+    consonants_b, _ = _open_consonants(b, first_b, last_b, taken_b)
+    return 1 if consonants_a == consonants_b and count >= FEWEST_CONSONANTS else 0
+
+
+@inner
 def _open_rarity(words: U64, first: int, last: int, taken: int, frequencies: Frequencies) -> float:
     """What a name's words that are not taken are worth."""
     total = 0.0
@@ -659,6 +708,32 @@ def _worth(a: U64, w: int, b: U64, x: int, how: int, frequencies: Frequencies) -
 
 
 @inner
+def _best_pair(
+    a: U64,
+    first_a: int,
+    last_a: int,
+    taken_a: int,
+    b: U64,
+    first_b: int,
+    last_b: int,
+    taken_b: int,
+    how: int,
+    frequencies: Frequencies,
+) -> tuple[float, int, int]:
+    """The two words, not taken, whose agreement in one way is worth most; -1 if none agree."""
+    best, best_w, best_x = -1.0, first_a, first_b
+    for w in range(first_a, last_a):
+        if taken_a >> (w - first_a) & 1:
+            continue
+        for x in range(first_b, last_b):
+            if not taken_b >> (x - first_b) & 1 and _agrees(a, w, b, x, how):
+                gain = _worth(a, w, b, x, how, frequencies)
+                if gain > best:
+                    best, best_w, best_x = gain, w, x
+    return best, best_w, best_x
+
+
+@inner
 def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple[float, int]:
     """Compare name j of a with name k of b.
 
@@ -669,45 +744,46 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
     first_a, last_a, first_b, last_b = a.first[j], a.first[j + 1], b.first[k], b.first[k + 1]
     if first_a == last_a or first_b == last_b:
         return 0.0, DIFFERENT
-    letters = a.about[j, NAME_LETTERS]
-    same_letters = letters == b.about[k, NAME_LETTERS]
     # Words that have a counterpart, a bit each.
     taken_a, taken_b = 0, 0
     equal, close = 0, 0
     open_a, open_b = last_a - first_a, last_b - first_b
     bits = 0.0
     for how in range(_EQUAL, _SHORTENED + 1):
-        if open_a == 0 or open_b == 0:
-            break
-        if how == _SHORTENED and (
-            same_letters
-            or _open_letters(words_a, first_a, last_a, taken_a)
-            == _open_letters(words_b, first_b, last_b, taken_b)
-        ):
-            # What is left is glued: the same letters, otherwise divided.
-            gain = _open_rarity(words_a, first_a, last_a, taken_a, frequencies)
-            other = _open_rarity(words_b, first_b, last_b, taken_b, frequencies)
-            bits += min(other, gain)
-            close += 1
-            open_a, open_b = 0, 0
-            break
-        for w in range(first_a, last_a):
-            if taken_a >> (w - first_a) & 1:
-                continue
-            for x in range(first_b, last_b):
-                if taken_b >> (x - first_b) & 1:
-                    continue
-                if _agrees(words_a, w, words_b, x, how):
-                    bits += _worth(words_a, w, words_b, x, how, frequencies)
-                    taken_a |= 1 << (w - first_a)
-                    taken_b |= 1 << (x - first_b)
-                    open_a -= 1
-                    open_b -= 1
-                    if how == _EQUAL:
-                        equal += 1
-                    else:
-                        close += 1
-                    break
+        if how == _SHORTENED and open_a > 0 and open_b > 0:
+            glued = _glued(words_a, first_a, last_a, taken_a, words_b, first_b, last_b, taken_b)
+            if glued > 0:
+                # What is left is the same, divided otherwise.
+                gain = _open_rarity(words_a, first_a, last_a, taken_a, frequencies)
+                other = _open_rarity(words_b, first_b, last_b, taken_b, frequencies)
+                gain = (min(other, gain)) - GLUED_SOUND_BITS * (2 - glued)
+                bits += max(0.0, gain)
+                close += 1
+                open_a, open_b = 0, 0
+        while open_a > 0 and open_b > 0:
+            gain, w, x = _best_pair(
+                words_a,
+                first_a,
+                last_a,
+                taken_a,
+                words_b,
+                first_b,
+                last_b,
+                taken_b,
+                how,
+                frequencies,
+            )
+            if gain < 0:
+                break
+            bits += gain
+            taken_a |= 1 << (w - first_a)
+            taken_b |= 1 << (x - first_b)
+            open_a -= 1
+            open_b -= 1
+            if how == _EQUAL:
+                equal += 1
+            else:
+                close += 1
     fewer, more = (open_a, open_b) if open_a < open_b else (open_b, open_a)
     bits -= UNALIGNED_BITS * fewer + MISSING_BITS * (more - fewer)
     if equal + close == 0 or bits <= 0:
@@ -717,5 +793,5 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
     if close > 0:
         return bits, SIMILAR
     # The whole name may be more common than its words, each for itself, would make it.
-    known = rarity(frequencies, salted(letters, LETTERS_KEY), 40.0)
+    known = rarity(frequencies, salted(a.about[j, NAME_LETTERS], LETTERS_KEY), 40.0)
     return min(known, bits), SAME

@@ -480,6 +480,10 @@ def _fold(
                     after = beyond
                 surname = _divide(points, count, kind, words, division)
                 n = _write_run(out, n, points, count, surname, division, romanisation, words)
+            elif romanisation.size[point] == 0:
+                # Invisible: as if it were not there.
+                i = after
+                continue
             else:
                 start = to_int(romanisation.start[point])
                 n = _copy(out, n, romanisation.data, start, start + romanisation.size[point])
