@@ -23,7 +23,8 @@ from acx.exchange.serving import Service
 from acx.records.http_signature import sign_request
 from acx.web.exchange_api.app import build_app
 from acx.web.exchange_api.metrics import Metrics
-from acx.web.exchange_api.server import Counted, _config, _listen, _Server
+from acx.web.exchange_api.server import Counted, _Server
+from acx.web.server import config, listen, url_of
 
 
 @dataclass
@@ -70,13 +71,13 @@ class Served:
 def served(exchange: Exchange) -> Iterator[Served]:
     """Answer in a thread of this process, so that tests can reach into it."""
     metrics = Metrics()
-    listening = _listen("127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listening = listen("127.0.0.1", 0)
+    url = url_of("127.0.0.1", listening)
     ready = threading.Event()
     with exchange.lead(metrics.published) as service, listening:
         metrics.watch(service)
         app = Counted(build_app(service, metrics), metrics)
-        server = _Server(_config(app), service, url, lambda _: ready.set())
+        server = _Server(config(app), service, ready.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         assert ready.wait(30)

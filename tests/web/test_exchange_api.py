@@ -31,11 +31,13 @@ from acx.log.entry import entry_of, parse_keys
 from acx.log.merkle import hash_leaf, tree_root
 from acx.log.note import Verifier
 from acx.records.http_signature import sign_request
-from acx.web.exchange_api import limits, protocol, server, stream
+from acx.web import protocol
+from acx.web.exchange_api import limits, stream
 from acx.web.exchange_api.app import _Api
 from acx.web.exchange_api.limits import Allowance, Rate
-from acx.web.exchange_api.logs import JsonLines
 from acx.web.exchange_api.problems import PROBLEMS, problem_type
+from acx.web.logs import JsonLines
+from acx.web.server import CannotListen, listen
 
 
 @pytest.fixture
@@ -475,7 +477,7 @@ def test_figures_are_kept_apart_and_tell_nobody_from_another(
 ) -> None:
     post(exchange, member.report(exchange.service))
     assert exchange.get("/metrics").status_code == 404
-    listening = server._listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     listening.close()
     exchange.metrics.serve("127.0.0.1", port)
@@ -555,11 +557,11 @@ def test_the_openapi_document_describes_every_route(exchange: Served) -> None:
 
 def test_a_port_in_use_is_told_with_what_to_do(exchange: Served, home: Path) -> None:
     port = int(exchange.url.rpartition(":")[2])
-    with pytest.raises(HomeError, match="choose another --port"):
-        server._listen("127.0.0.1", port)
+    with pytest.raises(CannotListen, match="choose another --port"):
+        listen("127.0.0.1", port)
     for host in ("no.such.host.invalid", "203.0.113.1"):
-        with pytest.raises(HomeError, match="cannot be listened on"):
-            server._listen(host, 0)
+        with pytest.raises(CannotListen, match="cannot be listened on"):
+            listen(host, 0)
 
 
 def test_a_second_server_of_one_exchange_is_refused(exchange: Served, home: Path) -> None:

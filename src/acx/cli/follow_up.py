@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from acx.cli.options import home_option, json_option, yes_option
+from acx.cli.posting import Posting, posting_options, sending, warn_of_haste
 from acx.records.report import STANDARDS
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from acx.records.files.reports import ReportRow
 
 OUTCOMES = ("blocked", "removed", "no_match", "kept")
-now_option = click.option(
-    "--now", "at_once", is_flag=True, help="Send without gaps, and with what else waits."
-)
 
 
 @click.command()
@@ -34,7 +32,7 @@ now_option = click.option(
 )
 @click.option("--confirmed-on", metavar="YYYY-MM", help="The month of your confirmation.")
 @home_option
-@now_option
+@posting_options
 @json_option
 def corroborate(
     report: str | None,
@@ -43,7 +41,7 @@ def corroborate(
     confirmed_by: tuple[str, ...],
     confirmed_on: str | None,
     home: Path,
-    at_once: bool,
+    posting: Posting,
     as_json: bool,
 ) -> None:
     """Stand behind another member's report, because you confirmed the actor yourselves.
@@ -66,16 +64,19 @@ def corroborate(
         wanted = [Confirmation(report=report, account=row.account.id if row else "", **said)]
     else:
         wanted = list(_of_hits(str(hits), said))
-    _tell(Member.open(home).corroborate(wanted, at_once=at_once), as_json)
+    member = Member.open(home, posting.arguments)
+    with sending(quiet=as_json) as progress:
+        sent = member.corroborate(wanted, at_once=posting.at_once, progress=progress)
+    _tell(sent, as_json)
 
 
 @click.command()
 @click.argument("report")
 @click.argument("file")
 @home_option
-@now_option
+@posting_options
 @json_option
-def amend(report: str, file: str, home: Path, at_once: bool, as_json: bool) -> None:
+def amend(report: str, file: str, home: Path, posting: Posting, as_json: bool) -> None:
     """Put a whole new report in the place of one of yours.
 
     REPORT is its id, or your own id of the account. An added or changed account value makes a new
@@ -83,7 +84,8 @@ def amend(report: str, file: str, home: Path, at_once: bool, as_json: bool) -> N
     """
     from acx.member.home import Member
 
-    _tell(Member.open(home).amend(report, _one_row(file), at_once=at_once), as_json)
+    member = Member.open(home, posting.arguments)
+    _tell(member.amend(report, _one_row(file), at_once=posting.at_once), as_json)
 
 
 @click.command()
@@ -96,17 +98,20 @@ def amend(report: str, file: str, home: Path, at_once: bool, as_json: bool) -> N
     help="Why.",
 )
 @home_option
-@now_option
+@posting_options
 @yes_option
 @json_option
-def withdraw(report: str, reason: str, home: Path, at_once: bool, yes: bool, as_json: bool) -> None:
+def withdraw(
+    report: str, reason: str, home: Path, posting: Posting, yes: bool, as_json: bool
+) -> None:
     """Take back a report or corroboration of yours; others' hits on it are retracted."""
     from acx.member.home import Member
 
     if not yes:
         click.confirm(f"Withdraw {report}? It cannot be undone", abort=True, err=True)
     chosen = cast("Literal['error', 'duplicate', 'cleared']", reason)
-    _tell(Member.open(home).withdraw(report, chosen, at_once=at_once), as_json)
+    member = Member.open(home, posting.arguments)
+    _tell(member.withdraw(report, chosen, at_once=posting.at_once), as_json)
 
 
 @click.command()
@@ -114,16 +119,17 @@ def withdraw(report: str, reason: str, home: Path, at_once: bool, yes: bool, as_
 @click.option("--stands", "said", flag_value="stands", help="The report stands.")
 @click.option("--withdraws", "said", flag_value="withdraws", help="You no longer stand behind it.")
 @home_option
-@now_option
+@posting_options
 @json_option
-def answer(dispute: str, said: str | None, home: Path, at_once: bool, as_json: bool) -> None:
+def answer(dispute: str, said: str | None, home: Path, posting: Posting, as_json: bool) -> None:
     """Answer a dispute of a report you stand behind."""
     from acx.member.home import Member
 
     if said is None:
         raise click.UsageError("say --stands or --withdraws")
     chosen = cast("Literal['stands', 'withdraws']", said)
-    _tell(Member.open(home).answer(dispute, chosen, at_once=at_once), as_json)
+    member = Member.open(home, posting.arguments)
+    _tell(member.answer(dispute, chosen, at_once=posting.at_once), as_json)
 
 
 @click.command()
@@ -131,14 +137,14 @@ def answer(dispute: str, said: str | None, home: Path, at_once: bool, as_json: b
 @click.argument("what", required=False, type=click.Choice(OUTCOMES))
 @click.option("--file", help="Many at once: a table with report_id and outcome.")
 @home_option
-@now_option
+@posting_options
 @json_option
 def outcome(
     report: str | None,
     what: str | None,
     file: str | None,
     home: Path,
-    at_once: bool,
+    posting: Posting,
     as_json: bool,
 ) -> None:
     """Say anonymously what you did about a report: blocked, removed, no_match or kept.
@@ -150,7 +156,10 @@ def outcome(
     if (file is None) == (report is None or what is None):
         raise click.UsageError("give REPORT and what you did, or --file")
     said = [(str(report), str(what))] if file is None else _outcomes(file)
-    _tell(Member.open(home).outcome(cast("Any", said), at_once=at_once), as_json)
+    member = Member.open(home, posting.arguments)
+    with sending(quiet=as_json) as progress:
+        sent = member.outcome(cast("Any", said), at_once=posting.at_once, progress=progress)
+    _tell(sent, as_json)
 
 
 @click.command()
@@ -167,7 +176,7 @@ def outcome(
 )
 @click.option("--tell", is_flag=True, help="Also say the outcome anonymously, for the figures.")
 @home_option
-@now_option
+@posting_options
 @json_option
 def decide(
     hit: str,
@@ -176,7 +185,7 @@ def decide(
     statement: Path | None,
     tell: bool,
     home: Path,
-    at_once: bool,
+    posting: Posting,
     as_json: bool,
 ) -> None:
     """Record what a person decided about a hit, on your own ground; it stays here.
@@ -190,14 +199,14 @@ def decide(
     account, _, report = hit.rpartition(":")
     if not account or not report:
         raise click.UsageError("a hit is ACCOUNT_ID:REPORT_ID, as HITS shows them")
-    sent = Member.open(home).decide(
+    sent = Member.open(home, posting.arguments).decide(
         account,
         report,
         cast("Any", action),
         by=by,
         note=statement.read_text("utf-8") if statement else "",
         tell=tell,
-        at_once=at_once,
+        at_once=posting.at_once,
     )
     if sent is not None:
         _tell(sent, as_json)
@@ -304,6 +313,7 @@ def _tell(sent: Sent, as_json: bool) -> None:
     from acx.cli.output import print_json
     from acx.member.errors import ContributionError
 
+    warn_of_haste(sent)
     if as_json:
         print_json(
             {

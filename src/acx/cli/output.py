@@ -52,10 +52,11 @@ def progress(
         quiet: show nothing, for `--json`.
 
     Yields:
-        A function `advance(done, total=None)` that says how many steps are done in all.
+        A function `advance(done, total=None, seconds=0)` that says how many steps are done in all,
+        and how long the rest will take where that is known.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total=None: None  # noqa: ARG005 -- the callback's signature
+        yield lambda done, total=None, seconds=0: None  # noqa: ARG005 -- the callback's signature
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -63,7 +64,15 @@ def progress(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
 
-        def advance(done: int, total: int | None = None) -> None:
-            bar.update(task, completed=done, total=total)
+        def advance(done: int, total: int | None = None, seconds: float = 0) -> None:
+            left = f", about {duration(seconds)} left" if seconds >= 1 else ""
+            bar.update(task, completed=done, total=total, description=label + left)
 
         yield advance
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in one unit."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3600:.0f} h"

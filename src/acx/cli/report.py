@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from acx.cli.options import dry_run_option, home_option, input_options, json_option
+from acx.cli.posting import Posting, posting_options, sending, warn_of_haste
 
 if TYPE_CHECKING:
     from acx.member.contribute import Draft
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 @click.argument("file")
 @home_option
 @dry_run_option
-@click.option(
-    "--now",
-    "at_once",
-    is_flag=True,
-    help="Send without gaps; who watches the network learns what belongs together.",
-)
 @click.option(
     "--amend",
     "only_amend",
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     help="Open a report even where another stands for the same actor.",
 )
 @click.option("--out", metavar="FILE", help="Write for each row what was done and what leaves.")
+@posting_options
 @input_options
 @json_option
 @click.pass_context
@@ -49,7 +45,7 @@ def report(
     file: str,
     home: Path,
     dry_run: bool,
-    at_once: bool,
+    posting: Posting,
     only_amend: bool,
     always_new: bool,
     out: str | None,
@@ -65,12 +61,13 @@ def report(
     gaps; what waits is safe in the outbox.
     """
     from acx.cli.input import reading
-    from acx.cli.output import note, print_json, progress
+    from acx.cli.output import note, print_json
     from acx.member.errors import ContributionError
     from acx.member.home import Member
     from acx.records.files import read_reports
 
-    member = Member.open(home, {"default_country": options["default_country"] or None})
+    settings = posting.arguments | {"default_country": options["default_country"] or None}
+    member = Member.open(home, settings)
     beside = out or (file if file != "-" else "-")
     with reading(ctx, out=beside, **options) as given:
         rows = list(
@@ -78,15 +75,16 @@ def report(
                 file, rejects=given.rejects, mapping=given.mapping, encoding=given.encoding
             )
         )
-        with progress("sending", quiet=as_json) as advance:
+        with sending(quiet=as_json) as progress:
             done = member.report(
                 rows,
                 dry_run=dry_run,
-                at_once=at_once,
+                at_once=posting.at_once,
                 only_amend=only_amend,
                 always_new=always_new,
-                progress=advance,
+                progress=progress,
             )
+        warn_of_haste(done.sent)
         _reject(done.drafts, given.rejects)
         results = _results(done)
         for warning in done.warnings:
@@ -143,20 +141,22 @@ def reports(home: Path, as_json: bool) -> None:
 
 @click.command()
 @home_option
-@click.option("--send", is_flag=True, help="Send what waits, now.")
-@click.option("--now", "at_once", is_flag=True, help="With --send: without gaps.")
+@click.option("--send", is_flag=True, help="Send what waits.")
+@posting_options
 @json_option
-def outbox(home: Path, send: bool, at_once: bool, as_json: bool) -> None:
+def outbox(home: Path, send: bool, posting: Posting, as_json: bool) -> None:
     """Show what waits, was sent and was acknowledged; --send goes on sending."""
-    from acx.cli.output import note, print_json, print_table, progress
+    from acx.cli.output import note, print_json, print_table
     from acx.member.errors import ContributionError
     from acx.member.home import Member
 
-    member = Member.open(home)
+    member = Member.open(home, posting.arguments)
     stopped = ""
     if send:
-        with progress("sending", quiet=as_json) as advance:
-            stopped = member.send(at_once=at_once, progress=advance).stopped
+        with sending(quiet=as_json) as progress:
+            sent = member.send(at_once=posting.at_once, progress=progress)
+        warn_of_haste(sent)
+        stopped = sent.stopped
     messages = member.outbox()
     rows = [
         {"id": m.id, "type": m.type, "state": m.state, "index": m.index, "problem": m.problem}

@@ -36,7 +36,7 @@ from acx.member.contribute import (
 )
 from acx.member.errors import ContributionError, EvidenceError, NoMember, SettingError
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
-from acx.member.outbox import Outbox, Sent, check_acknowledged
+from acx.member.outbox import Outbox, Sending, Sent, check_acknowledged
 from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
@@ -361,7 +361,7 @@ class Member:
         at_once: bool = False,
         only_amend: bool = False,
         always_new: bool = False,
-        progress: Progress | None = None,
+        progress: Sending | None = None,
     ) -> Reported:
         """Share confirmed counterfeiters; a rerun of the same rows sends only what changed.
 
@@ -371,7 +371,7 @@ class Member:
             at_once: without gaps (`--now`).
             only_amend: leave out rows that were not reported before.
             always_new: open a report even where another stands.
-            progress: told how many messages went.
+            progress: told how the sending goes.
         """
         with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
             if not dry_run:
@@ -397,8 +397,19 @@ class Member:
                 warnings=_lint_warnings(self.contributor),
             )
 
-    def corroborate(self, confirmations: Sequence[Confirmation], *, at_once: bool = False) -> Sent:
+    def corroborate(
+        self,
+        confirmations: Sequence[Confirmation],
+        *,
+        at_once: bool = False,
+        progress: Sending | None = None,
+    ) -> Sent:
         """Stand behind reports of others, each in its present version.
+
+        Args:
+            confirmations: what was confirmed.
+            at_once: without gaps.
+            progress: told how the sending goes.
 
         Raises:
             ContributionError: a report does not stand, is our own, or we stand behind it already.
@@ -416,7 +427,7 @@ class Member:
                 for item in confirmations
             ]
             queue(wallet, drafts)
-            return outbox.send(at_once=at_once)
+            return outbox.send(at_once=at_once, progress=progress)
 
     def amend(self, report: str, row: ReportRow, *, at_once: bool = False) -> Sent:
         """Put a whole new report in the place of one of ours.
@@ -484,19 +495,21 @@ class Member:
         outcomes: Sequence[tuple[str, Literal["blocked", "removed", "no_match", "kept"]]],
         *,
         at_once: bool = False,
+        progress: Sending | None = None,
     ) -> Sent:
         """Say what we did about reports; a later word about the same report replaces it.
 
         Args:
             outcomes: report and outcome.
             at_once: without gaps.
+            progress: told how the sending goes.
         """
         with self._sending() as (wallet, replica, outbox):
             for report, _ in outcomes:
                 require_standing(replica, report)
             for report, said in outcomes:
                 outcome(wallet, report, Outcome(outcome=said))
-            return outbox.send(at_once=at_once)
+            return outbox.send(at_once=at_once, progress=progress)
 
     def decide(
         self,
@@ -528,19 +541,6 @@ class Member:
             wallet.record(Decision(account=account, report=report, action=action, by=by, note=note))
         return self.outcome([(report, action)], at_once=at_once) if tell else None
 
-    def decisions(self, account: str = "") -> list[Decision]:
-        """What was decided, oldest first; about one account if asked for."""
-        with self.wallet() as wallet:
-            return wallet.decisions(account)
-
-    def inbox(self) -> list[InboxItem]:
-        """What waits for us to act: disputes to answer, messages that were refused."""
-        with self.wallet() as wallet, self.replica() as replica:
-            items = [
-                InboxItem(
-                    kind="dispute",
-                    account=contribution.account,
-                    report=contribution.report,
     # -- evidence -------------------------------------------------------------------------------
 
     def add_evidence(self, account: str, paths: Sequence[Path], kind: str) -> list[Exhibit]:
@@ -585,6 +585,19 @@ class Member:
             exhibits = wallet.exhibits(contribution.account) if contribution.account else []
             return evidence.prove(exhibits, contribution.report, path)
 
+    def decisions(self, account: str = "") -> list[Decision]:
+        """What was decided, oldest first; about one account if asked for."""
+        with self.wallet() as wallet:
+            return wallet.decisions(account)
+
+    def inbox(self) -> list[InboxItem]:
+        """What waits for us to act: disputes to answer, messages that were refused."""
+        with self.wallet() as wallet, self.replica() as replica:
+            items = [
+                InboxItem(
+                    kind="dispute",
+                    account=contribution.account,
+                    report=contribution.report,
                     dispute=dispute.id,
                     code=dispute.code,
                     lapsed=dispute.lapsed,
@@ -650,7 +663,7 @@ class Member:
             always_new=always_new,
         )
 
-    def send(self, *, at_once: bool = False, progress: Progress | None = None) -> Sent:
+    def send(self, *, at_once: bool = False, progress: Sending | None = None) -> Sent:
         """Send what waits in the outbox."""
         with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
             return self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)

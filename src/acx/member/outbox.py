@@ -14,6 +14,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -66,12 +67,18 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         failed: messages that the exchange refused for good.
         waiting: messages still to go.
         stopped: why sending stopped before the outbox was empty; empty if it did not.
+        hurried: whether several went without gaps, so that their times show what belongs together.
     """
 
     acknowledged: tuple[Message, ...] = ()
     failed: tuple[Message, ...] = ()
     waiting: int = 0
     stopped: str = ""
+    hurried: bool = False
+
+
+Sending = Callable[[int, int, float], object]
+"""Called with the messages done, those there are, and the seconds that the rest will take."""
 
 
 class Outbox:
@@ -85,7 +92,7 @@ class Outbox:
         authoriser: Authoriser,
         *,
         spacing: float = 20.0,
-        follow_up_spacing: float = 60.0,
+        follow_up_spacing: float = 120.0,
         refresh: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] | None = None,
@@ -114,14 +121,12 @@ class Outbox:
         self._sleep = sleep or time.sleep
         self._random = secrets.SystemRandom()
 
-    def send(
-        self, *, at_once: bool = False, progress: Callable[[int, int], object] | None = None
-    ) -> Sent:
+    def send(self, *, at_once: bool = False, progress: Sending | None = None) -> Sent:
         """Send until nothing waits, or until the exchange cannot take more.
 
         Args:
             at_once: without gaps (`--now`): who watches the network learns what belongs together.
-            progress: told how many went and how many there are.
+            progress: told how many went, how many there are, and how long the rest will take.
 
         Raises:
             InconsistentLog: a receipt proves nothing; its message stays as sent.
@@ -130,11 +135,14 @@ class Outbox:
         failed: list[Message] = []
         stopped = ""
         with self._only_sender(), self._replica.keeping_evidence():
+            still = self._unsettled() if progress is not None else Counter()
             while ready := self._wallet.next_to_send():
                 done = len(acknowledged) + len(failed)
-                if progress is not None:
-                    progress(done, done + self._wallet.count_unsettled())
                 message = self._wallet.message(self._random.choice(ready))
+                if progress is not None:
+                    seconds = 0.0 if at_once else self._expected(still, message, first=not done)
+                    progress(done, done + self._wallet.count_unsettled(), seconds)
+                    still[message.type] -= 1
                 if done and not at_once:
                     self._sleep(self._gap(message))
                 try:
@@ -144,13 +152,15 @@ class Outbox:
                     break
                 (acknowledged if settled.state == "acknowledged" else failed).append(settled)
         waiting = self._wallet.count_unsettled()
+        done = len(acknowledged) + len(failed)
         if progress is not None:
-            progress(len(acknowledged) + len(failed), len(acknowledged) + len(failed) + waiting)
+            progress(done, done + waiting, 0.0)
         return Sent(
             acknowledged=tuple(acknowledged),
             failed=tuple(failed),
             waiting=waiting,
             stopped=stopped,
+            hurried=at_once and done > 1,
         )
 
     def _send(self, message: Message) -> Message:
@@ -287,8 +297,20 @@ class Outbox:
             )
 
     def _gap(self, message: Message) -> float:
-        mean = self._spacing if message.type == "report" else self._follow_up_spacing
+        mean = self._mean_gap(message.type)
         return self._random.expovariate(1 / mean) if mean > 0 else 0.0
+
+    def _mean_gap(self, type_: str) -> float:
+        return self._spacing if type_ == "report" else self._follow_up_spacing
+
+    def _unsettled(self) -> Counter[str]:
+        unsettled = self._wallet.messages(states=("waiting", "sent"))
+        return Counter(message.type for message in unsettled)
+
+    def _expected(self, still: Counter[str], message: Message, *, first: bool) -> float:
+        """Seconds that the gaps before everything unsent will take, on average."""
+        gaps = sum(count * self._mean_gap(type_) for type_, count in still.items())
+        return max(0.0, gaps - (self._mean_gap(message.type) if first else 0.0))
 
     @contextmanager
     def _only_sender(self) -> Iterator[None]:

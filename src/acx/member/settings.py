@@ -75,8 +75,14 @@ class Settings:
     """Every setting with the value that holds for this run, and where it came from."""
 
     url: str = _setting("", "Where the exchange answers; by default what the invite said.")
-    via: str = _setting("", "Proxy for anonymous posts, such as socks5://127.0.0.1:9050 (Tor).")
-    direct: bool = _setting(False, "Send anonymous posts straight to the exchange, by no relay.")
+    via: str = _setting(
+        "",
+        "Proxy for anonymous posts instead of a relay, such as socks5h://127.0.0.1:9050 (Tor).",
+    )
+    direct: bool = _setting(
+        False,
+        "Send anonymous posts straight to the exchange, which then sees this machine's address.",
+    )
     proxy: str = _setting("", "Proxy for all other requests, such as http://proxy.example:3128.")
     timeout: float = _setting(30.0, "Seconds of silence after which the exchange counts as dead.")
     passphrase_file: str = _setting(
@@ -84,7 +90,7 @@ class Settings:
     )
     spacing: float = _setting(20.0, "Mean gap in seconds between several reports.")
     follow_up_spacing: float = _setting(
-        60.0, "Mean gap in seconds between several corroborations or outcomes."
+        120.0, "Mean gap in seconds between several corroborations or outcomes."
     )
     max_age: float = _setting(
         0.0, "Hours since the last sync after which screening refuses; 0 only warns, after a day."

@@ -23,7 +23,6 @@ from acx.relay.errors import RelayError
 
 MAX_HEAD_BYTES: Final = 4 * 1024
 CHUNK: Final = 64 * 1024
-BACKLOG: Final = 256
 _REQUEST_LINE: Final = re.compile(r"([A-Z]{1,16}) (\S{1,512}) HTTP/1\.[01]", re.ASCII)
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -100,22 +99,15 @@ class _Refusal(Exception):
 
 
 def run(
-    to: Destination, host: str, port: int, *, on_ready: Callable[[str], None] | None = None
+    to: Destination, listening: socket.socket, *, on_ready: Callable[[], None] | None = None
 ) -> None:
     """Relay until SIGINT or SIGTERM.
 
     Args:
         to: the one place to pass on to.
-        host: address to listen on.
-        port: likewise; 0 takes any that is free.
-        on_ready: given the relay's URL, once connections are taken.
-
-    Raises:
-        OSError: the address cannot be listened on.
+        listening: a socket that is bound and listens.
+        on_ready: called once connections are taken.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    url = f"http://{Destination(host, listening.getsockname()[1]).authority}"
 
     async def until_stopped() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -125,11 +117,10 @@ def run(
         relay = Relay(to)
         _log.info("relaying", extra={"to": to.authority})
         with contextlib.suppress(asyncio.CancelledError):
-            await relay.serve(listening, lambda: on_ready(url) if on_ready else None)
+            await relay.serve(listening, on_ready)
         _log.info("stopped", extra={"tunnels": relay.passed, "refused": relay.refused})
 
-    with listening:
-        asyncio.run(until_stopped())
+    asyncio.run(until_stopped())
 
 
 class Relay:

@@ -6,11 +6,13 @@ uvicorn bounds neither the size of headers nor the time a client takes to send t
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from acx.web.exchange_api.limits import MAX_HEADER_BYTES, REQUEST_SECONDS
+MAX_HEADER_BYTES: Final = 16 * 1024
+REQUEST_SECONDS: Final = 30.0
+"""How long a client may take to send a request."""
 
 
 class GuardedProtocol(HttpToolsProtocol):

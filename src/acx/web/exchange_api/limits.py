@@ -11,9 +11,6 @@ from typing import Final
 
 from acx.exchange.errors import RateLimited, TooLarge
 
-MAX_HEADER_BYTES: Final = 16 * 1024
-REQUEST_SECONDS: Final = 30.0
-"""How long a client may take to send a request."""
 MAX_SMALL_BODY: Final = 16 * 1024
 MAX_TAGS_BODY: Final = 192 * 1024
 """A thousand contexts of 128 characters, and some."""

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from acx.exchange.errors import HomeError
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
 from acx.web.exchange_api.app import build_app
-from acx.web.exchange_api.logs import configure_logs
 from acx.web.exchange_api.metrics import Metrics
-from acx.web.exchange_api.protocol import GuardedProtocol
+from acx.web.logs import configure_logs
+from acx.web.server import Server, config, listen, url_of
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8440
-MAX_CONNECTIONS: Final = 20_000
-BACKLOG: Final = 1_024
-KEEP_ALIVE_SECONDS: Final = 30
-SHUTDOWN_SECONDS: Final = 5
 SWITCH_SECONDS: Final = 0.001
 """How long a thread may hold the interpreter while another wants it. One that comes back from a
 signature or from the disk waits so long; with Python's 5 ms, posts take twice the time."""
@@ -52,20 +44,22 @@ def serve(
         on_ready: given the URL, once requests are answered.
 
     Raises:
-        HomeError, StorageError, LeadError, LogBehind: it cannot start, with what to do.
+        HomeError, StorageError, LeadError, LogBehind, CannotListen: it cannot start, with what to
+            do.
     """
     configure_logs()
     sys.setswitchinterval(SWITCH_SECONDS)
     with Exchange.open(home) as exchange:
-        listening = _listen(host, port)
+        listening = listen(host, port)
         metrics = Metrics()
         with exchange.lead(metrics.published) as service, listening:
             metrics.watch(service)
             if metrics_port is not None:
                 metrics.serve(host, metrics_port)
             app = Counted(build_app(service, metrics), metrics)
-            url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
-            _Server(_config(app), service, url, on_ready).run(sockets=[listening])
+            url = url_of(host, listening)
+            ready = (lambda: on_ready(url)) if on_ready is not None else (lambda: None)
+            _Server(config(app), service, ready).run(sockets=[listening])
 
 
 class Counted:
@@ -92,77 +86,14 @@ class Counted:
         await self._app(scope, receive, counted)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     def __init__(
-        self,
-        config: uvicorn.Config,
-        service: Service,
-        url: str,
-        on_ready: Callable[[str], None] | None,
+        self, config: uvicorn.Config, service: Service, on_ready: Callable[[], None]
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, on_ready)
         self._service = service
-        self._url = url
-        self._on_ready = on_ready
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal and return; uvicorn's own way would end the process there."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        captured = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in captured}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and say so."""
-        await super().startup(sockets)
-        if self._on_ready is not None:
-            self._on_ready(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams first: they would keep the server waiting."""
         self._service.live.close()
         await super().shutdown(sockets)
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=GuardedProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Where a request came from is nobody's business here, also not what a proxy says of it.
-        proxy_headers=False,
-        lifespan="off",
-        ws="none",
-        backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise HomeError(
-            f"{host}:{port} cannot be listened on ({reason}): choose another --port or --host"
-        ) from None
-    return listening
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
