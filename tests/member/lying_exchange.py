@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -194,7 +195,7 @@ class LyingExchange:
             matching_key=self.matching_key,
         )
 
-    def invite(self, url: str) -> Invite:
+    def invite(self, url: str, relays: tuple[str, ...] = ()) -> Invite:
         return Invite(
             origin=self.origin,
             url=url,
@@ -204,7 +205,7 @@ class LyingExchange:
                 for number, key in enumerate(self.operators)
             ),
             witnesses="",
-            relays=(),
+            relays=relays,
             matching_key=base64_text(self.matching_key),
             invite_id="invite",
             secret="secret",
@@ -292,7 +293,7 @@ class Problem:
 
 
 @contextmanager
-def serving(exchange: LyingExchange) -> Iterator[str]:
+def serving(exchange: LyingExchange, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve it on a real socket; gives the URL."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -339,10 +340,13 @@ def serving(exchange: LyingExchange) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
     finally:
         exchange.hang_up.set()
         server.shutdown()

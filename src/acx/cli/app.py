@@ -92,6 +92,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Check the log: recompute every entry, proof and state from the ground up.",
     ),
     "export": ("acx.cli.export:export", "Write every report of the replica as a table."),
+    "witness": (
+        "acx.cli.witness:witness",
+        "Cosign a log's checkpoints, each only if it continues the last one (C2SP tlog-witness).",
+    ),
     "relay": (
         "acx.cli.relay:relay",
         "Pass anonymous posts on to one exchange, which then sees this machine's address only.",

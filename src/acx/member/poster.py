@@ -142,13 +142,18 @@ class Poster:
         """Connect by one of the relays, or directly where there is none."""
         ways: list[tuple[Hop, ...]] = [(relay,) for relay in self._relays] or [()]
         secrets.SystemRandom().shuffle(ways)
-        *others, last = ways
-        for way in others:
+        for way in ways:
             try:
                 return open_tunnel(self._host, self._port, self._before + way, self._timeout)
-            except Unreachable:
-                continue
-        return open_tunnel(self._host, self._port, self._before + last, self._timeout)
+            except Unreachable as error:
+                failure = error
+        if self._relays:
+            raise Unreachable(
+                f"no relay or proxy passes the post on: {failure}. --via takes another one;"
+                " --direct takes none, and then the exchange sees this machine's address",
+                sent=False,
+            )
+        raise failure
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         if self._tls is None:
