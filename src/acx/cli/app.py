@@ -78,9 +78,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.follow_up:decisions",
         "List what was decided about hits, oldest first.",
     ),
+    "statement": (
+        "acx.cli.follow_up:statement",
+        "Write the statement of reasons that a restricted seller is owed (DSA, article 17).",
+    ),
     "inbox": (
         "acx.cli.follow_up:inbox",
-        "List what waits for you: disputes to answer, messages that were refused.",
+        "List what waits for you: disputes, refusals, decisions whose report fell.",
     ),
     "evidence": (
         "acx.cli.evidence:evidence",

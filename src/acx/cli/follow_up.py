@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from acx.records.files.reports import ReportRow
 
 OUTCOMES = ("blocked", "removed", "no_match", "kept")
+_AGAINST = ("blocked", "removed")
 
 
 @click.command()
@@ -167,12 +169,18 @@ def outcome(
 @click.option(
     "--action", type=click.Choice(OUTCOMES), required=True, help="What you did about the account."
 )
-@click.option("--by", default="", metavar="NAME", help="Who decided; stays here.")
+@click.option("--by", default="", metavar="NAME", help="Who decided; by default your login name.")
 @click.option(
     "--statement",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
-    help="File with your own ground for it; stays here.",
+    help="File with your own ground for it, what you found yourselves; stays here.",
+)
+@click.option(
+    "--hits",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="HITS file that shows the hit, so that its level and reasons are kept too.",
 )
 @click.option("--tell", is_flag=True, help="Also say the outcome anonymously, for the figures.")
 @home_option
@@ -183,6 +191,7 @@ def decide(
     action: str,
     by: str,
     statement: Path | None,
+    hits: tuple[Path, ...],
     tell: bool,
     home: Path,
     posting: Posting,
@@ -191,20 +200,23 @@ def decide(
     """Record what a person decided about a hit, on your own ground; it stays here.
 
     HIT is ACCOUNT_ID:REPORT_ID, as HITS shows them. A hit says «the same actor», never «guilty»:
-    decide on what you found yourselves.
+    decide on what you found yourselves, and say it (--statement, or when asked). What the hit said
+    is kept beside it: which fields agreed, how strongly, how much of the log was known. Later,
+    `acx inbox` tells if the report fell, and `acx statement` writes what you owe the seller.
     """
-    from acx.cli.output import print_json
+    from acx.cli.output import note, print_json
     from acx.member.home import Member
 
-    account, _, report = hit.rpartition(":")
-    if not account or not report:
-        raise click.UsageError("a hit is ACCOUNT_ID:REPORT_ID, as HITS shows them")
-    sent = Member.open(home, posting.arguments).decide(
+    account, report = _hit(hit)
+    member = Member.open(home, posting.arguments)
+    ground = _ground(statement, action)
+    sent = member.decide(
         account,
         report,
         cast("Any", action),
-        by=by,
-        note=statement.read_text("utf-8") if statement else "",
+        by=by or _login_name(),
+        note=ground,
+        hits=hits,
         tell=tell,
         at_once=posting.at_once,
     )
@@ -214,6 +226,100 @@ def decide(
         print_json({"account": account, "report": report, "action": action})
     else:
         click.echo(f"{account}: {action}")
+    if action in _AGAINST and not ground.strip():
+        note("no ground of your own is on record; decide again with --statement FILE to add it")
+
+
+def _login_name() -> str:
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):  # A service without an entry among the machine's users.
+        return ""
+
+
+def _ground(statement: Path | None, action: str) -> str:
+    """The store's own ground: from the file, or asked for where a person sits there."""
+    if statement is not None:
+        try:
+            return statement.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise click.UsageError(f"{statement} is no text in UTF-8") from None
+    if action in _AGAINST and sys.stdin.isatty():
+        asked: str = click.prompt("What did you find yourselves?", default="", err=True)
+        return asked
+    return ""
+
+
+@click.command()
+@click.argument("hit")
+@click.option("--law", default="", metavar="TEXT", help="The legal ground, and why it applies.")
+@click.option(
+    "--clause", default="", metavar="TEXT", help="Your terms' clause, and why it applies."
+)
+@click.option(
+    "--territory",
+    default="everywhere the service is offered",
+    show_default=True,
+    metavar="TEXT",
+    help="Where the restriction holds.",
+)
+@click.option(
+    "--country",
+    "countries",
+    multiple=True,
+    metavar="CC",
+    help="With --json: where it holds, a country code each.",
+)
+@click.option("--until", default="", metavar="YYYY-MM-DD", help="Until when; by default no end.")
+@click.option("--complaints", default="", metavar="URL", help="Where to complain to you.")
+@click.option("--disputes", default="", metavar="URL", help="Where to contest the report itself.")
+@click.option(
+    "--out",
+    default="-",
+    show_default=True,
+    metavar="FILE",
+    help="Where to write it; `-` is standard output.",
+)
+@home_option
+@json_option
+def statement(
+    hit: str,
+    law: str,
+    clause: str,
+    territory: str,
+    countries: tuple[str, ...],
+    until: str,
+    complaints: str,
+    disputes: str,
+    out: str,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Write the statement of reasons that a restricted seller is owed (DSA, article 17).
+
+    From what you decided and recorded with `acx decide`. The text goes to the seller, as Markdown;
+    --json gives the record for the public transparency database, without personal data.
+    """
+    import msgspec
+
+    from acx.member.home import Member
+    from acx.member.statement import Terms
+    from acx.records.files import AtomicFile
+
+    account, report = _hit(hit)
+    terms = Terms(
+        law=law,
+        clause=clause,
+        territory=territory,
+        until=until,
+        complaints=complaints,
+        disputes=disputes,
+    )
+    text, record = Member.open(home).statement(account, report, terms, countries=countries)
+    with AtomicFile(out) as file:
+        file.write(msgspec.json.encode(record) + b"\n" if as_json else text.encode())
 
 
 @click.command()
@@ -229,8 +335,8 @@ def decisions(home: Path, as_json: bool) -> None:
         print_json(found)
     else:
         print_table(
-            ("account", "report", "action", "by"),
-            [(d.account, d.report, d.action, d.by) for d in found],
+            ("account", "report", "action", "by", "level", "log size"),
+            [(d.account, d.report, d.action, d.by, d.level, str(d.log_size)) for d in found],
         )
 
 
@@ -238,7 +344,7 @@ def decisions(home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def inbox(home: Path, as_json: bool) -> None:
-    """List what waits for you: disputes to answer, messages that were refused."""
+    """List what waits for you: disputes, refusals, decisions whose report fell."""
     from acx.cli.output import note, print_json, print_table
     from acx.member.home import Member
 
@@ -252,6 +358,13 @@ def inbox(home: Path, as_json: bool) -> None:
     )
     if not items:
         note("nothing waits; acx sync first for what is new")
+
+
+def _hit(text: str) -> tuple[str, str]:
+    account, _, report = text.rpartition(":")
+    if not account or not report:
+        raise click.UsageError("a hit is ACCOUNT_ID:REPORT_ID, as HITS shows them")
+    return account, report
 
 
 def _one_row(file: str) -> ReportRow:

@@ -34,7 +34,13 @@ from acx.member.contribute import (
     queue,
     require_standing,
 )
-from acx.member.errors import ContributionError, EvidenceError, NoMember, SettingError
+from acx.member.errors import (
+    ContributionError,
+    DecisionError,
+    EvidenceError,
+    NoMember,
+    SettingError,
+)
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
 from acx.member.outbox import Outbox, Sending, Sent, check_acknowledged
 from acx.member.poster import Poster
@@ -61,6 +67,7 @@ if TYPE_CHECKING:
 
     from acx.member.planner import Planner
     from acx.member.screen import Hit
+    from acx.member.statement import Terms
     from acx.member.watch import Item
     from acx.records.account import Account
     from acx.records.files.reports import ReportRow
@@ -146,13 +153,15 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that waits for us to act.
 
     Attributes:
-        kind: `dispute` (answer it) or `refused` (the exchange did not take a message).
+        kind: `dispute` (answer it), `refused` (the exchange did not take a message), `fallen` (a
+            decision rested on a report that fell: decide again) or `ground` (a decision has no
+            ground of our own on record).
         account: our own id of the account, where one is known.
         report: the report.
         dispute: id of the dispute, to answer.
         code: why the accused contests the report.
         lapsed: whether the deadline has passed.
-        problem: why a message was refused.
+        problem: why a message was refused, or what is wrong with a decision.
     """
 
     kind: str
@@ -519,10 +528,13 @@ class Member:
         *,
         by: str = "",
         note: str = "",
+        hits: Sequence[Path] = (),
         tell: bool = False,
         at_once: bool = False,
     ) -> Sent | None:
         """Record what a person decided about a hit; it stays here unless `tell` says otherwise.
+
+        What the hit said is kept beside it: level, reasons, how much of the log was known.
 
         Args:
             account: the store's own id.
@@ -530,15 +542,34 @@ class Member:
             action: what was done.
             by: who decided.
             note: why, in the store's own words; never leaves.
+            hits: HITS files that show the hit; by default what `--since-last` keeps is looked at.
             tell: let an anonymous outcome say it too.
             at_once: without gaps.
 
         Raises:
-            ContributionError: the log has no such report that stands.
+            ContributionError: the log has no such report, or it fell and was not decided on before.
+            DecisionError: the HITS files do not show the hit.
         """
+        from acx.member.decisions import AGAINST, find_hit
+
         with self.wallet() as wallet, self.replica() as replica:
-            require_standing(replica, report)
-            wallet.record(Decision(account=account, report=report, action=action, by=by, note=note))
+            again = any(d.report == report for d in wallet.decisions(account))
+            # Whoever was blocked because of a report that fell must be able to be let in again.
+            if action in AGAINST or not again:
+                require_standing(replica, report)
+            known = find_hit(self.home, account, report, hits)
+            wallet.record(
+                Decision(
+                    account=account,
+                    report=report,
+                    action=action,
+                    by=by,
+                    note=note,
+                    level=known.level if known else "",
+                    reasons=known.reasons if known else (),
+                    log_size=known.log_size if known else replica.size,
+                )
+            )
         return self.outcome([(report, action)], at_once=at_once) if tell else None
 
     # -- evidence -------------------------------------------------------------------------------
@@ -585,13 +616,47 @@ class Member:
             exhibits = wallet.exhibits(contribution.account) if contribution.account else []
             return evidence.prove(exhibits, contribution.report, path)
 
+    def statement(
+        self,
+        account: str,
+        report: str,
+        terms: Terms,
+        *,
+        countries: Sequence[str] = (),
+    ) -> tuple[str, dict[str, Any]]:
+        """The statement of reasons for the last decision about a hit, and its public record.
+
+        Args:
+            account: the store's own id.
+            report: the report that was hit.
+            terms: what the store adds.
+            countries: for the public record, where the restriction holds.
+
+        Raises:
+            DecisionError: nothing was decided, nothing restricted, or a ground is missing.
+        """
+        from acx.member.decisions import latest
+        from acx.member.statement import render, transparency_record
+
+        with self.wallet() as wallet, self.replica() as replica:
+            found = [d for d in latest(wallet.decisions(account)) if d.report == report]
+            if not found:
+                raise DecisionError(
+                    f"no decision about {account}:{report} is on record: `acx decide` first"
+                )
+            view = replica.report(report)
+            stands = view is not None and view.state not in {"withdrawn", "rejected"}
+            text = render(found[0], terms, view.report if view is not None and stands else None)
+            puid = f"{report}-{found[0].id}"
+            return text, transparency_record(found[0], terms, countries=countries, puid=puid)
+
     def decisions(self, account: str = "") -> list[Decision]:
         """What was decided, oldest first; about one account if asked for."""
         with self.wallet() as wallet:
             return wallet.decisions(account)
 
     def inbox(self) -> list[InboxItem]:
-        """What waits for us to act: disputes to answer, messages that were refused."""
+        """What waits for us to act: disputes, refusals, decisions that lost what they rest on."""
         with self.wallet() as wallet, self.replica() as replica:
             items = [
                 InboxItem(
@@ -614,7 +679,7 @@ class Member:
                         problem=message.problem,
                     )
                 )
-            return items
+            return items + _about_decisions(wallet, replica)
 
     def watch(
         self,
@@ -788,6 +853,30 @@ def _read_note(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: {error}; it should hold a checkpoint") from None
+
+
+def _about_decisions(wallet: Wallet, replica: Replica) -> list[InboxItem]:
+    from acx.member.decisions import without_basis, without_ground
+
+    fallen = [
+        InboxItem(
+            kind="fallen",
+            account=decision.account,
+            report=decision.report,
+            problem=f"{decision.action}; this decision rested on a report that is now {state}",
+        )
+        for decision, state in without_basis(wallet, replica)
+    ]
+    groundless = [
+        InboxItem(
+            kind="ground",
+            account=decision.account,
+            report=decision.report,
+            problem=f"{decision.action}; no ground of our own is on record (--statement FILE)",
+        )
+        for decision in without_ground(wallet)
+    ]
+    return fallen + groundless
 
 
 def _own_report(contribution: Contribution, view: ReportView | None, *, waiting: bool) -> OwnReport:
