@@ -186,7 +186,7 @@ def test_an_approval_the_log_does_not_take_is_told_and_waits_again(
 ) -> None:
     draft = posted(service, join("A"))
     proposal = exchange.erase(draft.event.report, "court_order", "ann")
-    monkeypatch.setattr("acx.exchange.governance.erasure.next_seq", lambda *_: 7)
+    monkeypatch.setattr("acx.exchange.governance.operators.next_seq", lambda *_: 7)
     with pytest.raises(GovernanceError, match="not taken"):
         exchange.approve(proposal, "bob")
     monkeypatch.undo()

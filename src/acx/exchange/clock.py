@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+_HOUR = "%Y-%m-%dT%HZ"
+
 Clock = Callable[[], datetime]
 
 
@@ -15,4 +17,17 @@ def utc_now() -> datetime:
 
 def hour_text(moment: datetime) -> str:
     """The UTC hour of a moment, `YYYY-MM-DDTHHZ`; texts compare as the moments do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%HZ")
+    return moment.astimezone(UTC).strftime(_HOUR)
+
+
+def parse_hour(text: str) -> datetime:
+    """The moment an hour begins."""
+    return datetime.strptime(text, _HOUR).replace(tzinfo=UTC)
+
+
+def years_before(moment: datetime, years: int) -> datetime:
+    """The same day so many years ago; of 29 February, the 28th."""
+    try:
+        return moment.replace(year=moment.year - years)
+    except ValueError:
+        return moment.replace(year=moment.year - years, day=28)

@@ -48,6 +48,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         witnesses: a C2SP tlog-policy, named in every invite.
         terms: version of the terms of membership in force.
         invite_days: how long an invite can be used.
+        invites_daily: invites a day to roles that say something in the log; more take four eyes.
+        answer_days: how long a contributor has to answer a dispute.
+        decision_days: how long the operators have to decide it.
+        appeal_days: how long a decision can be appealed.
+        retention_years: how long a report is kept.
+        attempt_retention_years: likewise, where nothing was sold or shipped.
+        mail: how letters to the accused leave: `smtp://HOST[:PORT]`, `sendmail:COMMAND`, or empty
+            for files in `outgoing/`.
+        mail_from: whom they come from.
     """
 
     origin: Annotated[
@@ -60,6 +69,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     witnesses: Annotated[str, Meta(max_length=8192)] = ""
     terms: Annotated[str, Meta(min_length=1, max_length=64)] = "1"
     invite_days: Annotated[int, Meta(ge=1, le=365)] = 14
+    invites_daily: Annotated[int, Meta(ge=0)] = 50
+    answer_days: Annotated[int, Meta(ge=1, le=365)] = 14
+    decision_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    appeal_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    retention_years: Annotated[int, Meta(ge=1, le=100)] = 5
+    attempt_retention_years: Annotated[int, Meta(ge=1, le=100)] = 2
+    mail: Annotated[str, Meta(pattern=r"^(smtp://[^\s/]+|sendmail:.+)?$", max_length=1024)] = ""
+    mail_from: Annotated[str, Meta(max_length=254)] = "disputes@localhost"
 
 
 class Home:

@@ -11,9 +11,9 @@ import hashlib
 import importlib.resources
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -34,24 +34,27 @@ from acx.exchange.admission.members import (
 from acx.exchange.backup.backup import Manifest, make_backup, restore_backup
 from acx.exchange.backup.recovery import LogCopy, Recovered, recover_rows
 from acx.exchange.clock import Clock, hour_text, utc_now
-from acx.exchange.errors import GovernanceError, HomeError, LeadError, Unavailable
-from acx.exchange.governance import erasure
-from acx.exchange.governance.erasure import Proposal, Signatory
+from acx.exchange.errors import GovernanceError, HomeError
+from acx.exchange.governance import proposals
+from acx.exchange.governance.daily import Daily, Done
+from acx.exchange.governance.decisions import Decisions
+from acx.exchange.governance.disputes import Disputes
 from acx.exchange.governance.operators import (
     SERVICE,
     Operator,
     add_operator,
     list_operators,
-    signing_key,
 )
+from acx.exchange.governance.proposals import Approvable, Kind, Proposal
+from acx.exchange.governance.retention import Retention
 from acx.exchange.home import Home, Settings
 from acx.exchange.intake.authorise import make_tag
 from acx.exchange.sequencer.lead import Lead
-from acx.exchange.sequencer.outbox import Planned, discharge, outcome, plan
-from acx.exchange.sequencer.sequencer import Published, Sequencer
+from acx.exchange.sequencer.outbox import Planned, plan
+from acx.exchange.sequencer.sequencer import Published
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
-from acx.exchange.storage.ledger import condemned_left, load_head
+from acx.exchange.storage.ledger import load_head
 from acx.exchange.storage.schema import period_secrets
 from acx.log.note import Signer
 from acx.records import test_subject
@@ -71,9 +74,6 @@ from acx.records.invite import Invite, format_invite
 from acx.records.invite import Operator as InviteOperator
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
-SETTLE_SECONDS: Final = 30.0
-"""How long a command waits for the server to append what it decided."""
-_POLL_SECONDS: Final = 0.05
 
 
 class Exchange(AbstractContextManager["Exchange"]):
@@ -82,6 +82,8 @@ class Exchange(AbstractContextManager["Exchange"]):
     Attributes:
         home: its directory.
         settings: from its `config.toml`.
+        disputes: opened, answered, decided.
+        retention: what is erased, held, and expires.
     """
 
     def __init__(
@@ -91,6 +93,15 @@ class Exchange(AbstractContextManager["Exchange"]):
         self.settings = settings
         self._database = database
         self._clock = clock
+        self._decisions = Decisions(home, settings, database, clock)
+        self._deciding = self._decisions.deciding
+        self._leading = self._decisions.leading
+        self.disputes = Disputes(self._decisions)
+        self.retention = Retention(self._decisions)
+        self._approvable: dict[Kind, Approvable] = {
+            "resolution": self.disputes,
+            "erasure": self.retention,
+        }
 
     @classmethod
     def init(
@@ -326,60 +337,56 @@ class Exchange(AbstractContextManager["Exchange"]):
             return list_operators(connection)
 
     def erase(self, report: str, code: str, by: str) -> str:
-        """Propose that a report be erased.
+        """Propose that a report be erased; give the proposal's id. See `Retention.erase`."""
+        return self.retention.erase([report], code, by).id
 
-        Args:
-            report: its id.
-            code: why.
-            by: the operator who signs.
-
-        Returns:
-            The proposal's id, for another operator to approve.
-
-        Raises:
-            GovernanceError: no such report or operator, or a proposal waits already.
-        """
-        with self._database.write() as connection:
-            return erasure.propose_erasure(
-                connection,
-                self._signatory(connection, by),
-                origin=self.settings.origin,
-                report=report,
-                code=code,
-                now=self._clock(),
-            ).id
-
-    def approve(self, proposal: str, by: str) -> Proposal:
+    def approve(self, proposal_id: str, by: str) -> Proposal:
         """Approve another operator's proposal, and see it done: on record, and keys destroyed.
 
         Raises:
             GovernanceError: no such proposal, one's own, or one the log has overtaken.
             Unavailable: the server has not appended it in time; it will.
         """
-        with self._leading() as settle:
-            with self._database.write() as connection:
-                approved, decision = erasure.approve(
-                    connection,
-                    self._signatory(connection, by),
-                    origin=self.settings.origin,
-                    proposal_id=proposal,
-                )
-            self._await(decision, approved, settle)
-        return approved
 
-    def reject(self, proposal: str) -> None:
+        def undo(connection: Connection) -> None:
+            proposals.reopen(connection, proposal_id)
+
+        decisions = self._decisions
+        with (
+            decisions.attempt(by, "approved", proposal_id),
+            decisions.recording(undo) as decision,
+        ):
+            signatory = decisions.signatory(decision.connection, by)
+            proposal = proposals.approve(decision.connection, signatory, proposal_id)
+            kind = self._approvable[proposal.kind]
+            kind.check(decision.connection, proposal)
+            signed: list[Event] = []
+            for number, event in enumerate(proposal.events):
+                signed += [event, signatory.approve(decision.connection, event, number)]
+            decision.plan(*signed)
+        return replace(proposal, result=kind.approved(proposal))
+
+    def reject(self, proposal_id: str) -> None:
         """Drop a proposal that nobody has approved.
 
         Raises:
             GovernanceError: none waits under this id.
         """
         with self._database.write() as connection:
-            erasure.reject(connection, proposal)
+            proposals.reject(connection, proposal_id)
 
     def proposals(self) -> tuple[Proposal, ...]:
         """Every proposal, those that wait first."""
         with self._database.read() as connection:
-            return erasure.list_proposals(connection)
+            return proposals.list_proposals(connection)
+
+    def expire(self, *, dry_run: bool = False) -> Done:
+        """Do the day's work now: deadlines, retention, and what need not be kept.
+
+        Raises:
+            GovernanceError: the clock is behind the log.
+        """
+        return Daily(self._decisions).run(dry_run=dry_run)
 
     def _found(self) -> None:
         """The first rows and entries of a new exchange."""
@@ -417,64 +424,6 @@ class Exchange(AbstractContextManager["Exchange"]):
             },
             issuer_key=key_id,
         )
-
-    @contextmanager
-    def _deciding(self) -> Iterator[Connection]:
-        """A transaction whose planned events are appended before this returns, or by the server."""
-        with self._leading() as settle:
-            with self._database.write() as connection:
-                yield connection
-            settle()
-
-    @contextmanager
-    def _leading(self) -> Iterator[Callable[[], None]]:
-        """Lead if nobody does; gives what sees the outbox appended, as far as it is ours to do."""
-        try:
-            sequencer = self._sequencer()
-        except LeadError:
-            yield self._append_if_nobody_leads
-            return
-        try:
-            yield sequencer.drain
-        finally:
-            sequencer.stop()
-
-    def _append_if_nobody_leads(self) -> None:
-        """Whoever led a moment ago may have been a command like this one, and be done."""
-        try:
-            sequencer = self._sequencer()
-        except LeadError:
-            return
-        try:
-            sequencer.drain()
-        finally:
-            sequencer.stop()
-
-    def _sequencer(self) -> Sequencer:
-        return Sequencer(self.home, self._database, self.settings.origin, clock=self._clock)
-
-    def _await(self, decision: int, approved: Proposal, settle: Callable[[], None]) -> None:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline:
-            settle()
-            with self._database.read() as connection:
-                refused = outcome(connection, decision)
-                if refused == "" and not condemned_left(connection):
-                    return
-            if refused:
-                with self._database.write() as connection:
-                    discharge(connection, [decision])
-                    erasure.reopen(connection, approved.id)
-                raise GovernanceError(f"the approval was not taken: {refused}")
-            time.sleep(_POLL_SECONDS)
-        raise Unavailable(
-            "the server has not appended the approval yet: it is kept and will be, once the server "
-            "is ready (see its log)"
-        )
-
-    def _signatory(self, connection: Connection, name: str) -> Signatory:
-        key = signing_key(connection, self.home, name)
-        return Signatory(name, key, public_key_text(key))
 
 
 def _settings(origin: str, url: str, database: str, *, sandbox: bool) -> Settings:

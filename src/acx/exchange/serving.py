@@ -24,6 +24,8 @@ from acx.exchange.clock import Clock
 from acx.exchange.errors import MalformedRequest, Unauthenticated
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
+from acx.exchange.governance.daily import DailyThread
+from acx.exchange.governance.decisions import Decisions
 from acx.exchange.home import Home, Settings
 from acx.exchange.intake.authorise import Poster, Tags, make_tags
 from acx.exchange.intake.contexts import MAX_CONTEXTS
@@ -108,6 +110,7 @@ class Service(AbstractContextManager["Service"]):
         self.live = Live(self.published.size)
         self.intake = Intake(database, self.sequencer, settings.origin, clock=clock)
         self.sequencer.start()
+        self._daily = DailyThread(Decisions(home, settings, database, clock))
 
     def __exit__(
         self,
@@ -124,6 +127,7 @@ class Service(AbstractContextManager["Service"]):
 
     def close(self) -> None:
         """Finish the commit in hand and stop."""
+        self._daily.stop()
         self.live.close()
         self.intake.close()
         self.sequencer.stop()

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, insert, select
 
 from acx.exchange.errors import GovernanceError
 from acx.exchange.home import Home
-from acx.exchange.sequencer.outbox import Planned, plan
+from acx.exchange.sequencer.outbox import Planned, next_seq, plan
 from acx.exchange.storage.schema import operators
-from acx.records.event import Act, public_key_text
+from acx.records.event import Act, Body, Event, EventError, public_key_text, sign_event
 
 SERVICE: Final = "service"
 """Name of the key that signs what the service does by itself; it founds the log."""
@@ -31,6 +31,67 @@ class Operator:
     name: str
     key: str
     added: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """An operator who signs now.
+
+    Attributes:
+        name: what it is called.
+        key: signs.
+        origin: the log's name.
+    """
+
+    name: str
+    key: Ed25519PrivateKey
+    origin: str
+
+    @property
+    def public(self) -> str:
+        """The public key, as in events."""
+        return public_key_text(self.key)
+
+    def sign(
+        self,
+        connection: Connection,
+        type: str,  # noqa: A002 -- the field's name
+        body: Body,
+        *,
+        report: str = "",
+        ref: str = "",
+        after: int = 0,
+    ) -> Event:
+        """An event, numbered to come after everything this operator has on record or planned.
+
+        Args:
+            connection: the log and the outbox.
+            type: one of `acx.records.event.BODIES`.
+            body: the type's record.
+            report: the report it is about, if one.
+            ref: the event it is about, if one.
+            after: events signed and not planned yet that it comes after as well.
+
+        Raises:
+            GovernanceError: the event would be none, or over a limit.
+        """
+        try:
+            return sign_event(
+                self.key,
+                origin=self.origin,
+                type=type,
+                body=body,
+                report=report,
+                ref=ref,
+                seq=next_seq(connection, self.public, report) + after,
+            )
+        except EventError as error:
+            raise GovernanceError(f"this {type} cannot be signed: {error}") from None
+
+    def approve(self, connection: Connection, event: Event, after: int = 0) -> Event:
+        """The act that approves another operator's event; `after` as in `sign`."""
+        body = Act(act="approved", code=event.type)
+        return self.sign(connection, "act", body, report=event.report, ref=event.id, after=after)
 
 
 def list_operators(connection: Connection) -> tuple[Operator, ...]:

@@ -25,6 +25,8 @@ POOL_SIZE: Final = 16
 SQLITE_FILE: Final = "exchange.sqlite"
 
 _BEGIN: Final = "acx_begin"
+_FORGET_SQLITE: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+_FORGET_POSTGRES: Final = "VACUUM event_keys, texts, filings"
 
 
 def database_url(configured: str, home: Path) -> URL:
@@ -112,7 +114,11 @@ class Database:
         Returns:
             Whether it is done; not while somebody reads an older state. Ask again.
         """
-        statement = "PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "VACUUM event_keys"
+        statement = (
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+            if self.is_sqlite
+            else "VACUUM event_keys, texts, filings"
+        )
         with self._bare() as connection:
             result = connection.execute(text(statement))
             return not self.is_sqlite or result.one()[0] == 0

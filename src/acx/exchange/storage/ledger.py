@@ -5,7 +5,7 @@ Functions over a connection, whose transaction is the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,6 +147,38 @@ def read_report(connection: Connection, report: str) -> list[LogRow]:
     return _rows(connection, _log_rows().where(entries.c.report == report))
 
 
+def read_reports(connection: Connection, reports: Iterable[str]) -> list[LogRow]:
+    """The entries whose events belong to any of some reports; a report's are in order."""
+    return [
+        row
+        for part in _parts(reports)
+        for row in _rows(connection, _log_rows().where(entries.c.report.in_(part)))
+    ]
+
+
+def read_versions(
+    connection: Connection, reports: Iterable[str]
+) -> Iterator[tuple[str, str, LogRow]]:
+    """What opened or amended any of some reports: report, type and entry."""
+    for part in _parts(reports):
+        query = _log_rows().add_columns(entries.c.report, entries.c.type)
+        for *row, report, kind in connection.execute(
+            query.where(entries.c.report.in_(part), entries.c.type.in_(("report", "amendment")))
+        ):
+            index, at, entry, ciphertext, k = row
+            yield (
+                report,
+                kind,
+                LogRow(index, at or "", bytes(entry), bytes(ciphertext or b""), k and bytes(k)),
+            )
+
+
+def newest_hour(connection: Connection) -> str:
+    """The hour of the last entry."""
+    query = select(entries.c.at).where(entries.c.at.is_not(None)).order_by(entries.c.index.desc())
+    return connection.execute(query.limit(1)).scalar_one_or_none() or ""
+
+
 def read_governing(connection: Connection) -> list[LogRow]:
     """The entries that say who may do what: operators' events, and brands' registrations."""
     return _rows(
@@ -155,15 +187,23 @@ def read_governing(connection: Connection) -> list[LogRow]:
     )
 
 
-def erasable(connection: Connection, report: str) -> list[int]:
-    """The places of what says something about the subject of a report, if it can be opened."""
-    query = (
-        select(entries.c.index)
-        .join(event_keys, event_keys.c.index == entries.c.index)
-        .where(entries.c.report == report, entries.c.type.in_(("report", "amendment")))
-        .order_by(entries.c.index)
-    )
-    return [index for (index,) in connection.execute(query)]
+def erasable(connection: Connection, reports: Iterable[str]) -> dict[str, list[int]]:
+    """The places of what members have said about reports, if it can be opened still.
+
+    Corroborations, outcomes and answers too: alone they would be of nobody. Operators' events hold
+    codes only, and stay.
+    """
+    found: dict[str, list[int]] = {}
+    for part in _parts(reports):
+        query = (
+            select(entries.c.report, entries.c.index)
+            .join(event_keys, event_keys.c.index == entries.c.index)
+            .where(entries.c.report.in_(part), entries.c.type.not_in(sorted(OPERATOR_TYPES)))
+            .order_by(entries.c.index)
+        )
+        for report, index in connection.execute(query):
+            found.setdefault(report, []).append(index)
+    return found
 
 
 def read_event(connection: Connection, event_id: str) -> LogRow | None:
