@@ -104,7 +104,7 @@ def test_an_erased_report_is_gone_and_everybody_verifies(
     (report,) = done.reports
     b.sync()
     with real_exchange.operate() as operator:
-        operator.approve(operator.erase(report, "court", "one"), "two")
+        operator.approve(operator.erase(report, "court_order", "one"), "two")
     for member in stores:
         _sync_until(member, report, "erased")
         checked = member.verify(against=real_exchange.url)

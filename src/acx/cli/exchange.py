@@ -6,15 +6,27 @@ from pathlib import Path
 
 import click
 
+from acx.cli import retention
+from acx.cli.dispute import as_option, code_option, dispute
 from acx.cli.options import home_option, json_option, yes_option
 
 ROLES = ("contributor", "receiver", "brand", "customs", "auditor")
-as_option = click.option("--as", "operator", required=True, metavar="NAME", help="Who signs.")
 
 
 @click.group()
 def exchange() -> None:
     """Run an exchange: admission, serving, governance."""
+
+
+for _command in (
+    dispute,
+    retention.expire,
+    retention.hold,
+    retention.release,
+    retention.holds,
+    retention.codes,
+):
+    exchange.add_command(_command)
 
 
 @exchange.command()
@@ -201,18 +213,18 @@ def _set_standing(act: str, name: str, home: Path, as_json: bool) -> None:
 
 
 @exchange.command()
-@click.argument("report")
-@click.option("--code", required=True, help="Why, as a code: data_subject, court_order, …")
+@click.argument("reports", metavar="REPORT…", nargs=-1, required=True)
+@code_option("Why")
 @as_option
 @home_option
 @json_option
-def erase(report: str, code: str, operator: str, home: Path, as_json: bool) -> None:
-    """Propose that a report be erased; prints the proposal for another operator to approve."""
+def erase(reports: tuple[str, ...], code: str, operator: str, home: Path, as_json: bool) -> None:
+    """Propose that reports be erased; prints the proposal for another operator to approve."""
     from acx.cli.output import note, print_json
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
-        proposal = opened.erase(report, code, operator)
+        proposal = opened.retention.erase(reports, code, operator).id
     if as_json:
         print_json({"proposal": proposal})
     else:
@@ -227,7 +239,7 @@ def erase(report: str, code: str, operator: str, home: Path, as_json: bool) -> N
 @json_option
 def approve(proposal: str, operator: str, home: Path, as_json: bool) -> None:
     """Approve another operator's proposal, and see it done."""
-    from acx.cli.output import print_json
+    from acx.cli.output import note, print_json
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
@@ -239,10 +251,16 @@ def approve(proposal: str, operator: str, home: Path, as_json: bool) -> None:
                 "kind": done.kind,
                 "report": done.report,
                 "approved_by": done.approved_by,
+                "result": done.result,
             }
         )
-    else:
-        click.echo(f"{done.kind} of {done.report}: done, approved by {operator}")
+        return
+    if done.kind == "invitation":
+        click.echo(done.result)
+        return
+    click.echo(f"{done.kind} of {done.report or 'several'}: done, approved by {operator}")
+    if done.result:
+        note(done.result)
 
 
 @exchange.command()
@@ -266,15 +284,14 @@ def reject(proposal: str, home: Path, yes: bool) -> None:
 @json_option
 def proposals(home: Path, as_json: bool) -> None:
     """List proposals; those that wait for another operator first."""
-    from dataclasses import asdict
-
     from acx.cli.output import print_json, print_table
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
         found = opened.proposals()
     if as_json:
-        print_json([asdict(p) for p in found])
+        names = ("id", "kind", "report", "code", "proposed_by", "approved_by", "created")
+        print_json([{name: getattr(p, name) for name in names} for p in found])
     else:
         print_table(
             ("id", "kind", "report", "code", "proposed by", "approved by"),

@@ -102,6 +102,20 @@ CLOSING: Final[Codes] = {
 }
 """Why a filing does not become a dispute."""
 
+LISTS: Final[Mapping[str, Codes]] = {
+    "dispute": DISPUTE,
+    "upheld": UPHELD,
+    "dismissed": DISMISSED,
+    "appeal": APPEAL,
+    "lapse": LAPSE,
+    "erasure": ERASURE,
+    "hold": HOLD,
+    "release": RELEASE,
+    "admission": ADMISSION,
+    "closing": CLOSING,
+}
+"""All of them, by what they are for."""
+
 
 def checked(code: str, codes: Codes, what: str) -> str:
     """The code, if it is one of a list.
