@@ -88,7 +88,9 @@ def test_followers_are_woken_by_each_commit_and_read_it_from_memory(
     after = service.published.size - 1
 
     async def follow() -> bytes:
-        waiting = [asyncio.create_task(service.live.wait(after, 30)) for _ in range(10)]
+        waiting = [
+            asyncio.create_task(service.live.wait(after, service.cosigned, 30)) for _ in range(10)
+        ]
         await asyncio.sleep(0)
         await asyncio.to_thread(draft.post, service)
         assert all(await asyncio.gather(*waiting))
@@ -101,8 +103,8 @@ def test_followers_are_woken_by_each_commit_and_read_it_from_memory(
 
 def test_who_has_seen_everything_waits_in_vain_while_nothing_comes(service: Service) -> None:
     head = service.published.size - 1
-    assert not asyncio.run(service.live.wait(head, 0.01))
-    assert asyncio.run(service.live.wait(head - 1, 30))
+    assert not asyncio.run(service.live.wait(head, service.cosigned, 0.01))
+    assert asyncio.run(service.live.wait(head - 1, service.cosigned, 30))
 
 
 def test_who_is_too_far_behind_reads_from_storage(
@@ -119,7 +121,7 @@ def test_who_is_too_far_behind_reads_from_storage(
 
 def test_a_closed_feed_sends_its_followers_away(service: Service) -> None:
     async def follow() -> bool:
-        waiting = asyncio.create_task(service.live.wait(10**9, 30))
+        waiting = asyncio.create_task(service.live.wait(10**9, service.cosigned, 30))
         await asyncio.sleep(0)
         service.live.close()
         return await waiting

@@ -34,6 +34,8 @@ from acx.exchange.sequencer.outbox import outcome
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import load_period_secrets
+from acx.exchange.witnessing.collector import Collector
+from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
 
 POST_SECONDS: Final = 30.0
@@ -59,10 +61,12 @@ class EntriesPage:
     Attributes:
         entries: index and rendered entry, in order.
         checkpoint: covers them.
+        cosigned: the newest that enough witnesses have signed; of size 0 before one has.
     """
 
     entries: Sequence[tuple[int, bytes]]
     checkpoint: Checkpoint
+    cosigned: Checkpoint
 
 
 class Service(AbstractContextManager["Service"]):
@@ -107,9 +111,13 @@ class Service(AbstractContextManager["Service"]):
         self.sequencer = Sequencer(
             home, database, settings.origin, clock=clock, listener=self._heard
         )
-        self.live = Live(self.published.size)
+        self.live = Live(self.published.size, self.sequencer.publisher.read_cosigned())
+        self._collector = Collector(
+            self.sequencer.publisher, read_policy(settings.witnesses), self.live.cosign
+        )
         self.intake = Intake(database, self.sequencer, settings.origin, clock=clock)
         self.sequencer.start()
+        self._collector.start()
         self._daily = DailyThread(Decisions(home, settings, database, clock))
 
     def __exit__(
@@ -129,6 +137,7 @@ class Service(AbstractContextManager["Service"]):
         """Finish the commit in hand and stop."""
         self._daily.stop()
         self.live.close()
+        self._collector.stop()
         self.intake.close()
         self.sequencer.stop()
 
@@ -136,6 +145,11 @@ class Service(AbstractContextManager["Service"]):
     def published(self) -> Checkpoint:
         """The checkpoint that everybody can see."""
         return self.sequencer.publisher.published
+
+    @property
+    def cosigned(self) -> Checkpoint:
+        """The newest checkpoint that enough witnesses have signed; of size 0 before one has."""
+        return self.live.cosigned
 
     @property
     def ready(self) -> bool:
@@ -230,7 +244,8 @@ class Service(AbstractContextManager["Service"]):
         """
         checkpoint = checkpoint or self.published
         with self._database.read() as connection:
-            return EntriesPage(entries_page(connection, checkpoint, after, limit), checkpoint)
+            entries = entries_page(connection, checkpoint, after, limit)
+        return EntriesPage(entries, checkpoint, self.cosigned)
 
     def keys(self, after: int) -> KeyPages:
         """Key pages from the one that holds `after + 1` on."""
@@ -249,6 +264,7 @@ class Service(AbstractContextManager["Service"]):
 
     def _heard(self, published: Published) -> None:
         self.live.feed(published)
+        self._collector.wake()
         if self._listener is not None:
             self._listener(published)
 
@@ -256,7 +272,8 @@ class Service(AbstractContextManager["Service"]):
 def encode_page(page: EntriesPage) -> bytes:
     """A page of the feed as JSON, the events' bytes verbatim."""
     entries = b",".join(rendered for _, rendered in page.entries)
-    return b'{"checkpoint":%b,"entries":[%b]}' % (
+    return b'{"checkpoint":%b,"cosigned":%b,"entries":[%b]}' % (
         msgspec.json.encode(page.checkpoint.note),
+        msgspec.json.encode(page.cosigned.note),
         entries,
     )

@@ -47,15 +47,18 @@ class Live:
 
     Attributes:
         closed: nothing more will come; followers leave.
+        cosigned: the newest checkpoint that enough witnesses have signed; of size 0 before one has.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, cosigned: Checkpoint) -> None:
         """Begin at what is published.
 
         Args:
             size: of the published checkpoint.
+            cosigned: the newest one with cosignatures.
         """
         self.closed = False
+        self.cosigned = cosigned
         self._size = size
         self._window: deque[Commit] = deque()
         self._bytes = 0
@@ -78,6 +81,12 @@ class Live:
                 self._bytes -= sum(map(len, self._window.popleft().entries))
         self._wake()
 
+    def cosign(self, checkpoint: Checkpoint) -> None:
+        """Take in that enough witnesses have signed a checkpoint, and wake everybody."""
+        with self._lock:
+            self.cosigned = checkpoint
+        self._wake()
+
     def close(self) -> None:
         """Send the followers away."""
         self.closed = True
@@ -91,12 +100,18 @@ class Live:
             return None
         return [commit for commit in window if commit.stop > index + 1]
 
-    async def wait(self, index: int, seconds: float) -> bool:
-        """Wait until there is more after a place; return whether there is."""
+    async def wait(self, index: int, told: Checkpoint, seconds: float) -> bool:
+        """Wait for news; return whether there are any.
+
+        Args:
+            index: the last place that the follower knows.
+            told: the cosigned checkpoint that it knows.
+            seconds: how long to wait.
+        """
         event = asyncio.Event()
         ticket = (asyncio.get_running_loop(), event)
         with self._lock:
-            if self.closed or self._size > index + 1:
+            if self.closed or self._size > index + 1 or self.cosigned is not told:
                 return True
             self._waiting.add(ticket)
         try:

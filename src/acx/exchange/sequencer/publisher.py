@@ -7,6 +7,7 @@ a step that failed is repeated until it succeeds, by this process or the next.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from acx.log.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from acx.log.entry import SEALED_SIZES, pack_bundle, pack_entries, parse_bundle
 from acx.log.errors import LogError, MissingFile
 from acx.log.merkle import EMPTY_ROOT, hash_leaf
-from acx.log.note import Signer
+from acx.log.note import Signer, Verifier
 from acx.log.tiles import (
     CHECKPOINT_PATH,
     WIDTH,
@@ -38,6 +39,8 @@ from acx.log.tiles import (
 
 CACHED_FILES: Final = 2_048
 """Files kept in memory; a tile has 8 KiB, so some 16 MiB."""
+COSIGNED_PATH: Final = "cosigned"
+"""Name of the newest checkpoint that enough witnesses have signed, beside the checkpoint."""
 _LOST: Final = bytes(SEALED_SIZES[0])
 """Stands for the ciphertext of an event that was gone already when its row was recovered."""
 
@@ -127,11 +130,17 @@ class Publisher:
         self.reader = CachedReader(home.public)
         self.published = self._read(home.public / CHECKPOINT_PATH)
         self._signed = self._read(self._high_water)
+        self._keeping = threading.Lock()
+
+    @property
+    def verifier(self) -> Verifier:
+        """The log's public key."""
+        return self._signer.verifier
 
     @property
     def vkey(self) -> str:
         """The log's public key, as a line to hand out."""
-        return self._signer.verifier.vkey
+        return self.verifier.vkey
 
     @property
     def largest_signed(self) -> int:
@@ -149,9 +158,15 @@ class Publisher:
         return self._open(checkpoint.note)
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Note down that a checkpoint was signed, though the database may not know."""
-        write_durably(self._high_water, checkpoint.note.encode(), mode=0o600)
-        self._signed = checkpoint
+        """Note down that a checkpoint was signed, though the database may not know.
+
+        What is noted down never becomes less: a witness may know of more than this process signs.
+        """
+        with self._keeping:
+            if checkpoint.size < self._signed.size:
+                return
+            write_durably(self._high_water, checkpoint.note.encode(), mode=0o600)
+            self._signed = checkpoint
 
     def check(self, head: Head) -> None:
         """Refuse to go on from rows that are behind what was ever signed.
@@ -237,6 +252,22 @@ class Publisher:
         """
         write_durably(self._public / CHECKPOINT_PATH, checkpoint.note.encode())
         self.published = checkpoint
+
+    def read_cosigned(self) -> Checkpoint:
+        """What was published with cosignatures last; of size 0 before the first.
+
+        Raises:
+            LogError: the file is damaged, or another log's.
+        """
+        return self._read(self._public / COSIGNED_PATH)
+
+    def publish_cosigned(self, checkpoint: Checkpoint) -> None:
+        """Let everybody see what witnesses have signed.
+
+        Raises:
+            OSError: call again.
+        """
+        write_durably(self._public / COSIGNED_PATH, checkpoint.note.encode())
 
     def prune(self, batch: Batch) -> None:
         """Drop the partial files whose full one is there now."""

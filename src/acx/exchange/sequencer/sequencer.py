@@ -46,6 +46,8 @@ from acx.exchange.storage.ledger import (
     load_head,
     read_rows,
 )
+from acx.exchange.witnessing.collector import ask_what_was_signed
+from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
 from acx.log.entry import KEY_BYTES, seal
 from acx.log.errors import LogError
@@ -160,6 +162,7 @@ class Sequencer:
         self._forgotten = False
         try:
             self.publisher = Publisher(home, database, origin)
+            ask_what_was_signed(self.publisher, read_policy(home.settings().witnesses))
             self.rules = Rules.of_service(home)
             self._catch_up()
         except BaseException:

@@ -73,6 +73,7 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/v1/keys", api.keys, methods=["GET"]),
         Route("/v1/stream", api.stream, methods=["GET"]),
         Route("/checkpoint", api.checkpoint, methods=["GET"]),
+        Route("/cosigned", api.cosigned, methods=["GET"]),
         Route("/healthz", api.healthz, methods=["GET"]),
         Route("/readyz", api.readyz, methods=["GET"]),
         Route("/openapi.json", api.openapi, methods=["GET"]),
@@ -166,11 +167,16 @@ class _Api:
         )
 
     async def checkpoint(self, request: Request) -> Response:
-        """The signed head."""
-        note = self._service.published.note
-        return Response(
-            note, headers={"Cache-Control": "no-cache"}, media_type="text/plain; charset=utf-8"
-        )
+        """The signed head, with cosignatures once there are any."""
+        published, cosigned = self._service.published, self._service.cosigned
+        return _note(cosigned if cosigned.size == published.size else published)
+
+    async def cosigned(self, request: Request) -> Response:
+        """The newest checkpoint that enough witnesses have signed."""
+        cosigned = self._service.cosigned
+        if not cosigned.note:
+            raise NotFound("no checkpoint was cosigned so far")
+        return _note(cosigned)
 
     async def log_file(self, request: Request) -> Response:
         """A tile, entries or a bundle."""
@@ -264,6 +270,14 @@ def _decoded(body: bytes, kind: type[_Request]) -> _Request:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"the body is not what the protocol describes: {error}") from None
+
+
+def _note(checkpoint: Checkpoint) -> Response:
+    return Response(
+        checkpoint.note,
+        headers={"Cache-Control": "no-cache"},
+        media_type="text/plain; charset=utf-8",
+    )
 
 
 def _json(value: msgspec.Struct) -> Response:

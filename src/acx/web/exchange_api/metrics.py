@@ -39,6 +39,11 @@ class Metrics:
             "acx_stream_followers", "Streams that are open.", registry=self.registry
         )
         self._size = Gauge("acx_log_size", "Entries that are published.", registry=self.registry)
+        self._cosigned = Gauge(
+            "acx_cosigned_size",
+            "Entries that enough witnesses have cosigned.",
+            registry=self.registry,
+        )
         self._ready = Gauge("acx_ready", "1 while events are being taken.", registry=self.registry)
         if service is not None:
             self.watch(service)
@@ -46,6 +51,7 @@ class Metrics:
     def watch(self, service: Service) -> None:
         """Read size and readiness off a service whenever somebody asks."""
         self._size.set_function(lambda: service.published.size)
+        self._cosigned.set_function(lambda: service.cosigned.size)
         self._ready.set_function(lambda: float(service.ready))
 
     def published(self, published: Published) -> None:

@@ -28,9 +28,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries, and a checkpoint that covers them."""
+    """Entries, a checkpoint that covers them, and the newest that witnesses have signed too."""
 
     checkpoint: str
+    cosigned: str
     entries: tuple[Entry, ...]
 
 
@@ -121,7 +122,7 @@ def openapi_document() -> Json:
             },
             "/v1/stream": {
                 "get": _operation(
-                    "Server-sent events: `entry` and `checkpoint`.",
+                    "Server-sent events: `entry`, `checkpoint` and `cosigned`.",
                     bearer,
                     {},
                     media_type="text/event-stream",
@@ -129,6 +130,12 @@ def openapi_document() -> Json:
                 )
             },
             "/checkpoint": {"get": _public("The signed head.", "text/plain; charset=utf-8")},
+            "/cosigned": {
+                "get": _public(
+                    "The newest checkpoint that enough witnesses have signed.",
+                    "text/plain; charset=utf-8",
+                )
+            },
             "/tile/{path}": {"get": _public("Hashes, or entries.", parameters=[_PATH])},
             "/bundle/{path}": {"get": _public("Encrypted events.", parameters=[_PATH])},
             "/healthz": {"get": _public("The process runs.", "text/plain")},

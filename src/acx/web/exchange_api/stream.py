@@ -12,9 +12,11 @@ import msgspec
 from acx.exchange.feed.live import Commit
 from acx.exchange.serving import EntriesPage, Service
 from acx.log.checkpoint import Checkpoint
+from acx.log.merkle import EMPTY_ROOT
 
 HEARTBEAT_SECONDS: Final = 15.0
 _HEARTBEAT: Final = b":\n\n"
+_NOTHING: Final = Checkpoint("", 0, EMPTY_ROOT)
 
 
 async def follow(
@@ -26,7 +28,8 @@ async def follow(
 ) -> AsyncIterator[bytes]:
     """The log after a place, for ever.
 
-    A checkpoint is sent once all its entries are, so a follower can verify up to it at once.
+    A checkpoint is sent once all its entries are, so a follower can verify up to it at once. What
+    witnesses have signed comes behind: `cosigned` covers entries that were sent before it.
 
     Args:
         service: the exchange.
@@ -35,6 +38,7 @@ async def follow(
         still_admitted: asked as often as the heart beats; a suspended member's stream ends.
     """
     live = service.live
+    told = _NOTHING
     # The first bytes tell the client, and proxies on the way, that the stream stands.
     yield _HEARTBEAT
     asked = time.monotonic()
@@ -55,7 +59,11 @@ async def follow(
                 yield _entries(page.entries)
                 after = page.entries[-1][0]
             yield _checkpoint(checkpoint)
-        elif not await live.wait(after, HEARTBEAT_SECONDS):
+        elif (cosigned := live.cosigned) is not told:
+            told = cosigned
+            if cosigned.size:
+                yield _checkpoint(cosigned, b"cosigned")
+        elif not await live.wait(after, told, HEARTBEAT_SECONDS):
             yield _HEARTBEAT
 
 
@@ -77,5 +85,5 @@ def _entries(entries: Sequence[tuple[int, bytes]]) -> bytes:
     return b"".join(b"id: %d\nevent: entry\ndata: %b\n\n" % entry for entry in entries)
 
 
-def _checkpoint(checkpoint: Checkpoint) -> bytes:
-    return b"event: checkpoint\ndata: %b\n\n" % msgspec.json.encode(checkpoint.note)
+def _checkpoint(checkpoint: Checkpoint, event: bytes = b"checkpoint") -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (event, msgspec.json.encode(checkpoint.note))

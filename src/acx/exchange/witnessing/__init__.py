@@ -1,0 +1,1 @@
+"""Witnesses: which are asked, how, and what is published of their answers."""
