@@ -34,6 +34,7 @@ from acx.records.event import (
     Outcome,
     Withdrawal,
     outcome_context,
+    parse_event,
     public_key_text,
     rate_context,
     report_id,
@@ -43,6 +44,7 @@ from acx.records.event import (
 from acx.records.http_signature import sign_request, verify_request
 from acx.records.invite import Invite, parse_invite
 from acx.records.report import Report
+from acx.records.state import Entry, Reports
 
 
 class SetClock:
@@ -295,6 +297,26 @@ def feed(service: Service, after: int = -1) -> list[dict[str, Any]]:
         entries += [json.loads(rendered) for _, rendered in page]
         after = page[-1][0]
     return entries
+
+
+def event_at(service: Service, index: int) -> Event:
+    """The event at a place, as a member reads it."""
+    rendered = service.entries(index - 1, 1).entries[0][1]
+    return parse_event(rendered.partition(b'"event":')[2].rpartition(b',"index":')[0])
+
+
+def folded(service: Service) -> Reports:
+    """The fold of the feed, as a replica makes it."""
+    entries = [
+        Entry(entry["index"], event_at(service, entry["index"]))
+        for entry in feed(service)
+        if "event" in entry
+    ]
+    # The service's key founded the log: it signed the first entry.
+    reports = Reports((entries[0].event.by,))
+    for entry in entries:
+        reports.apply(entry)
+    return reports
 
 
 MakeExchange = Callable[..., Exchange]

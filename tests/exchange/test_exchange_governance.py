@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.exchange.acting import Actor, Draft, SetClock, about, check_log, feed
+from tests.exchange.acting import Actor, Draft, SetClock, about, check_log, feed, folded
 from tests.exchange.founding import Founded
 
 from acx.exchange.errors import GovernanceError, HomeError
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import SQLITE_FILE
-from acx.records.event import Event, parse_event
-from acx.records.state import Entry, Reports
 from acx.records.test_subject import ACCOUNT, is_test_subject
 
 Join = Callable[..., Actor]
@@ -31,8 +29,7 @@ def test_a_new_exchange_begins_with_its_own_record(service: Service) -> None:
 def test_the_test_subject_is_in_every_feed_from_the_beginning(
     exchange: Exchange, service: Service
 ) -> None:
-    founder = {operator.name: operator.key for operator in exchange.operators()}["service"]
-    (report,) = list(folded(service, founder))
+    (report,) = list(folded(service))
     assert (report.state, report.contributors) == ("active", 1)
     assert report.report is not None
     assert is_test_subject(report.report.account)
@@ -43,8 +40,7 @@ def test_a_replica_finds_every_act_in_force(
     exchange: Exchange, service: Service, join: Join
 ) -> None:
     join("A")
-    founder = {operator.name: operator.key for operator in exchange.operators()}["service"]
-    reports = folded(service, founder)
+    reports = folded(service)
     assert reports.operators == {operator.key for operator in exchange.operators()}
 
 
@@ -83,8 +79,7 @@ def test_after_an_erasure_every_replica_sees_it_and_the_log_still_verifies(
     actor.amend(service, draft, about("Jo Doe", alias=("More",)), versions=(1, 2)).post(service)
     kept = posted(service, actor)
     exchange.approve(exchange.erase(draft.event.report, "court_order", "ann"), "bob")
-    founder = {operator.name: operator.key for operator in exchange.operators()}["service"]
-    reports = folded(service, founder)
+    reports = folded(service)
     gone, standing = reports.get(draft.event.report), reports.get(kept.event.report)
     assert gone is not None
     assert gone.state == "erased"
@@ -204,17 +199,3 @@ def posted(service: Service, actor: Actor) -> Draft:
 def draft_index(service: Service, draft: Draft) -> int:
     index: int = draft.post(service).index
     return index
-
-
-def folded(service: Service, founder: str) -> Reports:
-    """The fold of the feed, as a replica makes it."""
-    reports = Reports((founder,))
-    for entry in feed(service):
-        if "event" in entry:
-            reports.apply(Entry(entry["index"], event_of(service, entry["index"])))
-    return reports
-
-
-def event_of(service: Service, index: int) -> Event:
-    rendered = service.entries(index - 1, 1).entries[0][1]
-    return parse_event(rendered.partition(b'"event":')[2].rpartition(b',"index":')[0])

@@ -24,8 +24,10 @@ from acx.exchange.home import Home, Settings
 from acx.exchange.sequencer.outbox import Planned, discharge, outcome, plan
 from acx.exchange.sequencer.sequencer import Sequencer
 from acx.exchange.storage.database import Database
-from acx.exchange.storage.ledger import condemned_left
+from acx.exchange.storage.ledger import condemned_left, load_head
 from acx.exchange.storage.schema import refusals
+from acx.log.checkpoint import read_checkpoint
+from acx.log.tiles import CHECKPOINT_PATH
 from acx.records.event import ID_PATTERN, Event, public_key_text
 
 SETTLE_SECONDS: Final = 30.0
@@ -171,6 +173,11 @@ class Decisions:
         finally:
             sequencer.stop()
 
+    def _published(self) -> int:
+        """Size of the checkpoint that everybody can see."""
+        note = (self.home.public / CHECKPOINT_PATH).read_text(encoding="utf-8")
+        return read_checkpoint(note).size
+
     def _sequencer(self) -> Sequencer:
         return Sequencer(self.home, self.database, self.settings.origin, clock=self.clock)
 
@@ -182,8 +189,10 @@ class Decisions:
             settle()
             with self.database.read() as connection:
                 refused = outcome(connection, planned)
-                if refused == "" and not condemned_left(connection):
-                    return
+                done = refused == "" and not condemned_left(connection)
+                size = load_head(connection).size
+            if done and self._published() >= size:
+                return
             if refused:
                 with self.database.write() as connection:
                     discharge(connection, [planned])

@@ -248,6 +248,7 @@ _REFUSALS: Final[dict[str, Callable[[], EventRefused]]] = {
         "the tags are not those of the report's version: a changed account value makes a new one"
     ),
     "own_report": lambda: TagSpent("a member stands behind its own report already"),
+    "decided": lambda: ReportClosed("the dispute is decided: it takes no answer any more"),
     "version": lambda: WrongVersion(
         "the report has another version by now: read it and decide again"
     ),
