@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from acx.cli import retention
+from acx.cli import retention, witnessing
 from acx.cli.dispute import as_option, code_option, dispute
 from acx.cli.options import home_option, json_option, yes_option
 
@@ -25,6 +25,9 @@ for _command in (
     retention.release,
     retention.holds,
     retention.codes,
+    witnessing.witness,
+    witnessing.relay,
+    witnessing.log_key,
 ):
     exchange.add_command(_command)
 

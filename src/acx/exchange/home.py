@@ -5,6 +5,7 @@ config.toml        settings
 matching.key       the key under which members digest identifiers
 keys/log.key       signs checkpoints
 keys/service.key   signs the acts the service does by itself
+keys/issuer.key    seals the keys that credentials are issued under, which are in the database
 keys/operators/    a key per operator
 public/            checkpoint, tiles, bundles: what anyone may read
 high-water         the largest checkpoint ever signed; outside the database on purpose
@@ -16,6 +17,8 @@ restored           after `restore`, until `recover` has compared it with what wa
 from __future__ import annotations
 
 import base64
+import binascii
+import contextlib
 import os
 import secrets
 import stat
@@ -33,7 +36,7 @@ from acx.exchange.durable import make_directory, sync_directory, write_durably
 from acx.exchange.errors import HomeError
 
 CONFIG_FILE: Final = "config.toml"
-_MATCHING_KEY_BYTES: Final = 32
+_SECRET_BYTES: Final = 32
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +91,8 @@ class Home:
         self.high_water = path / "high-water"
         self._keys = path / "keys"
         self._restored = path / "restored"
+        self._matching = path / "matching.key"
+        self._issuer = self._keys / "issuer.key"
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> Home:
@@ -106,8 +111,8 @@ class Home:
             make_directory(home.public, mode=0o755)
             for name in ("log", "service"):
                 home._write_key(home._keys / f"{name}.key", Ed25519PrivateKey.generate())
-            matching = base64.b64encode(secrets.token_bytes(32)) + b"\n"
-            write_durably(path / "matching.key", matching, mode=0o600)
+            for file in (home._matching, home._issuer):
+                home._write_secret(file)
             home.write_settings(settings)
         except OSError as error:
             raise HomeError(f"{path} cannot be written: {error.strerror}") from error
@@ -119,21 +124,42 @@ class Home:
         Raises:
             HomeError: no exchange here, or a setting is not what it must be.
         """
+        tree = self._written()
+        for name in ("database", "url"):
+            tree[name] = os.environ.get(f"ACX_{name.upper()}") or tree.get(name, "")
+        return self._checked(tree)
+
+    def change_settings(self, **changes: object) -> Settings:
+        """Change settings in the file; what the environment says stays out of it.
+
+        Raises:
+            HomeError: no exchange here, or a setting is not what it must be; nothing has changed.
+        """
+        changed = self._checked(self._written() | changes)
+        try:
+            self.write_settings(changed)
+        except OSError as error:
+            raise HomeError(
+                f"{self.path / CONFIG_FILE} cannot be written: {error.strerror}"
+            ) from None
+        return changed
+
+    def _written(self) -> dict[str, object]:
         file = self.path / CONFIG_FILE
         try:
-            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+            return tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise HomeError(
                 f"{self.path} holds no exchange: run `acx exchange init --home {self.path}`"
             ) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise HomeError(f"{file} cannot be read: {error}") from None
-        for name in ("database", "url"):
-            tree[name] = os.environ.get(f"ACX_{name.upper()}") or tree.get(name, "")
+
+    def _checked(self, tree: dict[str, object]) -> Settings:
         try:
             return msgspec.convert(tree, Settings)
         except msgspec.ValidationError as error:
-            raise HomeError(f"{file}: {error}") from None
+            raise HomeError(f"{self.path / CONFIG_FILE}: {error}") from None
 
     def write_settings(self, settings: Settings) -> None:
         """Write `config.toml`."""
@@ -187,17 +213,32 @@ class Home:
 
     def matching_key(self) -> str:
         """The matching key, base64."""
-        file = self.path / "matching.key"
-        text = self._secret_bytes(file).decode("ascii", "replace").strip()
-        try:
-            if len(base64.b64decode(text, validate=True)) == _MATCHING_KEY_BYTES:
-                return text
-        except ValueError:
-            pass
-        raise HomeError(f"{file} is not base64 of 32 bytes: bring it back from a backup")
+        return base64.b64encode(self._read_secret(self._matching)).decode()
+
+    def issuer_key(self) -> bytes:
+        """What the issuer's keys in the database are sealed under."""
+        return self._read_secret(self._issuer)
+
+    def add_issuer_key(self) -> None:
+        """Make it, in a home that was made without."""
+        if not self._issuer.exists():
+            self._write_secret(self._issuer)
 
     def _operator_file(self, name: str) -> Path:
         return self._keys / "operators" / f"{name}.key"
+
+    @staticmethod
+    def _write_secret(file: Path) -> None:
+        text = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)) + b"\n"
+        write_durably(file, text, mode=0o600)
+
+    def _read_secret(self, file: Path) -> bytes:
+        text = self._secret_bytes(file).strip()
+        with contextlib.suppress(binascii.Error):
+            secret = base64.b64decode(text, validate=True)
+            if len(secret) == _SECRET_BYTES:
+                return secret
+        raise HomeError(f"{file} is not base64 of 32 bytes: bring it back from a backup")
 
     def _write_key(self, file: Path, key: Ed25519PrivateKey) -> None:
         pem = key.private_bytes(

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,6 +57,7 @@ from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
 from acx.exchange.storage.ledger import load_head
 from acx.exchange.storage.schema import period_secrets
+from acx.exchange.witnessing.policy import add_witness, remove_witness
 from acx.log.note import Signer
 from acx.records import test_subject
 from acx.records.event import (
@@ -274,7 +276,7 @@ class Exchange(AbstractContextManager["Exchange"]):
         invite = Invite(
             origin=settings.origin,
             url=settings.url,
-            log_key=Signer(settings.origin, self.home.log_key()).verifier.vkey,
+            log_key=self.log_key,
             # Those who came later are in the log: whoever joins when, all fold it alike.
             operators=tuple(
                 InviteOperator(name=o.name, key=o.key) for o in operators if o.name == SERVICE
@@ -335,6 +337,50 @@ class Exchange(AbstractContextManager["Exchange"]):
         """Every operator, the service's key among them."""
         with self._database.read() as connection:
             return list_operators(connection)
+
+    @property
+    def log_key(self) -> str:
+        """C2SP vkey of the log, for witnesses and whoever verifies from outside."""
+        return Signer(self.settings.origin, self.home.log_key()).verifier.vkey
+
+    def add_witness(self, name: str, vkey: str, url: str, quorum: int | None = None) -> None:
+        """Have one more witness cosign, on record; see `acx.exchange.witnessing.policy`."""
+        self._configure(witnesses=add_witness(self.settings.witnesses, name, vkey, url, quorum))
+
+    def remove_witness(self, name: str, quorum: int | None = None) -> None:
+        """Ask a witness no more, on record."""
+        self._configure(witnesses=remove_witness(self.settings.witnesses, name, quorum))
+
+    def add_relay(self, url: str) -> None:
+        """Name a relay in invites from now on, on record.
+
+        Raises:
+            GovernanceError: it is no relay's URL, or named already.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+            raise GovernanceError(f"{url!r} is no relay's URL: give http://HOST:PORT")
+        if url in self.settings.relays:
+            raise GovernanceError(f"{url} is named already")
+        self._configure(relays=(*self.settings.relays, url))
+
+    def remove_relay(self, url: str) -> None:
+        """Name a relay no more, on record.
+
+        Raises:
+            GovernanceError: it is not named.
+        """
+        if url not in self.settings.relays:
+            raise GovernanceError(f"{url} is no relay that is named; see acx exchange relay list")
+        self._configure(relays=tuple(other for other in self.settings.relays if other != url))
+
+    def _configure(self, **changes: object) -> None:
+        """Change a setting that members' trust or ways rest on, on record."""
+        (name,) = changes
+        digest = hashlib.sha256(msgspec.json.encode(changes[name])).hexdigest()
+        with self._deciding() as connection:
+            plan(connection, Planned("act", Act(act="configured", code=name, target=digest)))
+            self.settings = self.home.change_settings(**changes)
 
     def erase(self, report: str, code: str, by: str) -> str:
         """Propose that a report be erased; give the proposal's id. See `Retention.erase`."""
