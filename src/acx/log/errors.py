@@ -62,13 +62,16 @@ class InconsistentLog(LogError):
     Attributes:
         evidence: signed notes that prove it to others, the earlier first; empty where there is no
             more than the log's files.
+        proof: of a fork, as `acx.log.fork` writes it, which convinces anyone with the log's key
+            alone; empty where there is none.
     """
 
     exit_code: ClassVar[int] = 5
 
-    def __init__(self, message: str, *, evidence: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, evidence: tuple[str, ...] = (), proof: str = "") -> None:
         super().__init__(message)
         self.evidence = tuple(note for note in evidence if note)
+        self.proof = proof
 
 
 class RootMismatch(InconsistentLog):

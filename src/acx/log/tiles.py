@@ -368,6 +368,23 @@ def consistency_path(reader: TileReader, old_size: int, size: int) -> list[bytes
     return [tree.root(*span) for span in reversed(spans)]
 
 
+def earlier_root(reader: TileReader, old_size: int, size: int) -> bytes:
+    """Root over the first leaves of a tree.
+
+    Args:
+        reader: the tree's files, for the larger size at least.
+        old_size: number of leaves, from the first on.
+        size: number of leaves of the tree.
+
+    Raises:
+        MalformedProof: the tree has fewer.
+        MissingFile, MalformedFile: a tile is not as it should be.
+    """
+    if not 1 <= old_size <= size <= MAX_SIZE:
+        raise MalformedProof(f"a log of {size} leaves has not begun with {old_size}")
+    return _TileTree(reader, size).root(0, old_size)
+
+
 def _split(count: int) -> int:
     """The largest power of two below a number."""
     return 1 << (count - 1).bit_length() - 1

@@ -29,7 +29,8 @@ from typing import Final
 
 from acx.log.checkpoint import Checkpoint, open_checkpoint
 from acx.log.entry import ENTRY_BYTES, KEY_BYTES, entry_of
-from acx.log.errors import Forked, LogError, MalformedProof, RootMismatch, Shrunk
+from acx.log.errors import LogError, MalformedProof, RootMismatch, Shrunk
+from acx.log.fork import forked
 from acx.log.merkle import EMPTY_ROOT, Frontier, hash_leaf
 from acx.log.note import Verifier
 from acx.log.policy import NO_WITNESSES, parse_policy
@@ -200,10 +201,11 @@ class TrustedLog:
         else:
             known = self._ahead.setdefault(checkpoint.size, checkpoint)
         if known.root != checkpoint.root:
-            raise Forked(
+            raise forked(
                 f"the exchange signed two different logs of {checkpoint.size} entries;"
                 " tell the operator and the other members",
-                evidence=(known.note, checkpoint.note),
+                known,
+                checkpoint,
             )
         if checkpoint.size > self.head.size or not self.head.note:
             self.head = checkpoint
