@@ -25,9 +25,9 @@ def parse_hour(text: str) -> datetime:
     return datetime.strptime(text, _HOUR).replace(tzinfo=UTC)
 
 
-def years_before(moment: datetime, years: int) -> datetime:
-    """The same day so many years ago; of 29 February, the 28th."""
+def years_after(moment: datetime, years: int) -> datetime:
+    """The same day so many years on, or ago if negative; of 29 February, the 28th."""
     try:
-        return moment.replace(year=moment.year - years)
+        return moment.replace(year=moment.year + years)
     except ValueError:
-        return moment.replace(year=moment.year - years, day=28)
+        return moment.replace(year=moment.year + years, day=28)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from acx.exchange.clock import hour_text
 from acx.exchange.errors import GovernanceError
 from acx.exchange.governance.operators import Signatory
+from acx.exchange.sequencer.outbox import next_seq
 from acx.exchange.storage.schema import proposals
 from acx.records.event import Event, parse_event
 
@@ -139,6 +140,13 @@ def approve(connection: Connection, signatory: Signatory, proposal_id: str) -> P
         raise GovernanceError(
             f"{signatory.name} proposed this: another operator has to approve it (--as OTHER)"
         )
+    for number, event in enumerate(proposal.events):
+        if event.seq != next_seq(connection, event.by, event.report) + number:
+            raise GovernanceError(
+                f"{proposal.proposed_by} has signed other things since, or has proposed some "
+                "before that wait still: approve those first, or `acx exchange reject` this one "
+                "and propose it again"
+            )
     connection.execute(
         update(proposals).where(proposals.c.id == proposal.id).values(approved_by=signatory.name)
     )

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, select
 
-from acx.exchange.clock import hour_text, years_before
+from acx.exchange.clock import hour_text, years_after
 from acx.exchange.errors import GovernanceError
 from acx.exchange.governance import codes, filings, proposals
 from acx.exchange.governance.decisions import Decisions
@@ -141,8 +141,8 @@ class Retention:
 
     def _older(self, connection: Connection, settings: Settings, now: datetime) -> Iterator[str]:
         """The reports that are older than what they say allows."""
-        attempts = hour_text(years_before(now, settings.attempt_retention_years))
-        others = hour_text(years_before(now, settings.retention_years))
+        attempts = hour_text(years_after(now, -settings.attempt_retention_years))
+        others = hour_text(years_after(now, -settings.retention_years))
         first, last = min(attempts, others), max(attempts, others)
         query = (
             select(entries.c.report, entries.c.at)
@@ -226,6 +226,12 @@ def held(connection: Connection) -> Mapping[str, str]:
         elif act.act == "released":
             found.pop(event.report, None)
     return found
+
+
+def retention_years(settings: Settings, conduct: str) -> int:
+    """How long a report is kept, by what it says its subject did."""
+    attempted = conduct in _ATTEMPTS
+    return settings.attempt_retention_years if attempted else settings.retention_years
 
 
 def expiries(indices: Sequence[int]) -> tuple[Planned, ...]:

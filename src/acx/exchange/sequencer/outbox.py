@@ -23,6 +23,7 @@ class Planned:
 
     type: str
     body: Body
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signed: str = ""
     type: str = ""
     body: msgspec.Raw = msgspec.Raw(b"{}")
+    ref: str = ""
 
 
 def plan(connection: Connection, *events: Event | Planned) -> int:
@@ -53,7 +55,7 @@ def plan(connection: Connection, *events: Event | Planned) -> int:
     rows = [
         _Row(signed=event.raw.decode())
         if isinstance(event, Event)
-        else _Row(type=event.type, body=msgspec.Raw(canonical(event.body)))
+        else _Row(type=event.type, body=msgspec.Raw(canonical(event.body)), ref=event.ref)
         for event in events
     ]
     inserted = connection.execute(
@@ -110,4 +112,4 @@ def _decode(acts: bytes) -> list[_Row]:
 def _event(row: _Row) -> Event | Planned:
     if row.signed:
         return parse_event(row.signed.encode())
-    return Planned(row.type, msgspec.json.decode(row.body, type=BODIES[row.type]))
+    return Planned(row.type, msgspec.json.decode(row.body, type=BODIES[row.type]), row.ref)

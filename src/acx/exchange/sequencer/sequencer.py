@@ -418,6 +418,7 @@ class Sequencer:
             origin=self._origin,
             type=event.type,
             body=event.body,
+            ref=event.ref,
             seq=self.rules.next_seq(self._service),
         )
 

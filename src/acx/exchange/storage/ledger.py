@@ -134,6 +134,18 @@ def read_rows(connection: Connection, start: int, stop: int) -> list[LogRow]:
     return _rows(connection, _log_rows().where(entries.c.index >= start, entries.c.index < stop))
 
 
+def read_places(connection: Connection, places: Sequence[int]) -> list[LogRow]:
+    """The entries at some places, in order."""
+    return [
+        row
+        for start in range(0, len(places), _MAX_PARAMETERS)
+        for row in _rows(
+            connection,
+            _log_rows().where(entries.c.index.in_(places[start : start + _MAX_PARAMETERS])),
+        )
+    ]
+
+
 def read_keys(connection: Connection, start: int, stop: int) -> dict[int, bytes]:
     """The keys that are left from `start` to before `stop`."""
     query = select(event_keys.c.index, event_keys.c.k).where(
