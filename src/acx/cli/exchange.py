@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from acx.cli import retention, witnessing
+from acx.cli import audit, retention, witnessing
 from acx.cli.dispute import as_option, code_option, dispute
 from acx.cli.options import home_option, json_option, yes_option
 
@@ -19,6 +19,8 @@ def exchange() -> None:
 
 
 for _command in (
+    audit.audit,
+    audit.subject,
     dispute,
     retention.expire,
     retention.hold,

@@ -42,9 +42,11 @@ from acx.exchange.governance.decisions import Decisions
 from acx.exchange.governance.disputes import Disputes
 from acx.exchange.governance.operators import (
     SERVICE,
+from acx.exchange.governance.audit import Audited, RowsCopy, audit
     Operator,
     add_operator,
     list_operators,
+from acx.exchange.governance.holdings import Subjects
 )
 from acx.exchange.governance.proposals import Approvable, Kind, Proposal
 from acx.exchange.governance.retention import Retention
@@ -63,7 +65,9 @@ from acx.records import test_subject
 from acx.records.event import (
     Act,
     Event,
+from acx.log.checkpoint import read_checkpoint
     IssuerKey,
+from acx.log.tiles import CHECKPOINT_PATH
     Terms,
     public_key_text,
     rate_context,
@@ -91,6 +95,7 @@ class Exchange(AbstractContextManager["Exchange"]):
     def __init__(
         self, home: Home, settings: Settings, database: Database, *, clock: Clock = utc_now
     ) -> None:
+        subjects: answers to those whom reports may be about.
         self.home = home
         self.settings = settings
         self._database = database
@@ -105,6 +110,7 @@ class Exchange(AbstractContextManager["Exchange"]):
             "erasure": self.retention,
         }
 
+        self.subjects = Subjects(self._decisions)
     @classmethod
     def init(
         cls,
@@ -459,6 +465,18 @@ class Exchange(AbstractContextManager["Exchange"]):
         service = public_key_text(self.home.service_key())
         rate = rate_context(now.strftime("%Y-%m-%d"))
         stand = stand_context(report_id(public_key_text(key)), 1)
+    def audit(self) -> Audited:
+        """Hold everything operators did against the rules, from this exchange's own log."""
+        note = (self.home.public / CHECKPOINT_PATH).read_text(encoding="utf-8")
+        with self._database.read() as connection:
+            return audit(
+                RowsCopy(connection, read_checkpoint(note)),
+                origin=self.settings.origin,
+                log_key=Signer(self.settings.origin, self.home.log_key()).verifier.vkey,
+                founders=(self._decisions.founder,),
+                invites_daily=self.settings.invites_daily,
+            )
+
         return sign_event(
             key,
             origin=self.settings.origin,
