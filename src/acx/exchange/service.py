@@ -37,16 +37,16 @@ from acx.exchange.backup.recovery import LogCopy, Recovered, recover_rows
 from acx.exchange.clock import Clock, hour_text, utc_now
 from acx.exchange.errors import GovernanceError, HomeError
 from acx.exchange.governance import proposals
+from acx.exchange.governance.audit import Audited, RowsCopy, audit
 from acx.exchange.governance.daily import Daily, Done
 from acx.exchange.governance.decisions import Decisions
 from acx.exchange.governance.disputes import Disputes
+from acx.exchange.governance.holdings import Subjects
 from acx.exchange.governance.operators import (
     SERVICE,
-from acx.exchange.governance.audit import Audited, RowsCopy, audit
     Operator,
     add_operator,
     list_operators,
-from acx.exchange.governance.holdings import Subjects
 )
 from acx.exchange.governance.proposals import Approvable, Kind, Proposal
 from acx.exchange.governance.retention import Retention
@@ -60,14 +60,14 @@ from acx.exchange.storage.database import Database, database_url
 from acx.exchange.storage.ledger import load_head
 from acx.exchange.storage.schema import period_secrets
 from acx.exchange.witnessing.policy import add_witness, remove_witness
+from acx.log.checkpoint import read_checkpoint
 from acx.log.note import Signer
+from acx.log.tiles import CHECKPOINT_PATH
 from acx.records import test_subject
 from acx.records.event import (
     Act,
     Event,
-from acx.log.checkpoint import read_checkpoint
     IssuerKey,
-from acx.log.tiles import CHECKPOINT_PATH
     Terms,
     public_key_text,
     rate_context,
@@ -90,12 +90,12 @@ class Exchange(AbstractContextManager["Exchange"]):
         settings: from its `config.toml`.
         disputes: opened, answered, decided.
         retention: what is erased, held, and expires.
+        subjects: answers to those whom reports may be about.
     """
 
     def __init__(
         self, home: Home, settings: Settings, database: Database, *, clock: Clock = utc_now
     ) -> None:
-        subjects: answers to those whom reports may be about.
         self.home = home
         self.settings = settings
         self._database = database
@@ -105,12 +105,12 @@ class Exchange(AbstractContextManager["Exchange"]):
         self._leading = self._decisions.leading
         self.disputes = Disputes(self._decisions)
         self.retention = Retention(self._decisions)
+        self.subjects = Subjects(self._decisions)
         self._approvable: dict[Kind, Approvable] = {
             "resolution": self.disputes,
             "erasure": self.retention,
         }
 
-        self.subjects = Subjects(self._decisions)
     @classmethod
     def init(
         cls,
@@ -440,6 +440,18 @@ class Exchange(AbstractContextManager["Exchange"]):
         """
         return Daily(self._decisions).run(dry_run=dry_run)
 
+    def audit(self) -> Audited:
+        """Hold everything operators did against the rules, from this exchange's own log."""
+        note = (self.home.public / CHECKPOINT_PATH).read_text(encoding="utf-8")
+        with self._database.read() as connection:
+            return audit(
+                RowsCopy(connection, read_checkpoint(note)),
+                origin=self.settings.origin,
+                log_key=Signer(self.settings.origin, self.home.log_key()).verifier.vkey,
+                founders=(self._decisions.founder,),
+                invites_daily=self.settings.invites_daily,
+            )
+
     def _found(self) -> None:
         """The first rows and entries of a new exchange."""
         now = self._clock()
@@ -465,18 +477,6 @@ class Exchange(AbstractContextManager["Exchange"]):
         service = public_key_text(self.home.service_key())
         rate = rate_context(now.strftime("%Y-%m-%d"))
         stand = stand_context(report_id(public_key_text(key)), 1)
-    def audit(self) -> Audited:
-        """Hold everything operators did against the rules, from this exchange's own log."""
-        note = (self.home.public / CHECKPOINT_PATH).read_text(encoding="utf-8")
-        with self._database.read() as connection:
-            return audit(
-                RowsCopy(connection, read_checkpoint(note)),
-                origin=self.settings.origin,
-                log_key=Signer(self.settings.origin, self.home.log_key()).verifier.vkey,
-                founders=(self._decisions.founder,),
-                invites_daily=self.settings.invites_daily,
-            )
-
         return sign_event(
             key,
             origin=self.settings.origin,
