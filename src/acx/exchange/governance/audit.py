@@ -32,13 +32,12 @@ from acx.records.event import (
     parse_event,
     verify_event,
 )
-from acx.records.invite import POSTING_ROLES
 from acx.records.state import Entry, Reports
 from acx.records.state.governance import TWO_SIGNATURES, Governance
 from acx.records.state.kept import keep
 from acx.records.test_subject import is_test_subject
 
-COUNTED_ROLES: Final = POSTING_ROLES | {"brand"}
+COUNTED_ROLES: Final = frozenset({"contributor", "customs", "brand"})
 """Roles whose word counts in the log: invites to them are bounded."""
 _BATCH: Final = 2_000
 _TWO_FOR_ACTS: Final = frozenset({"verified"})
