@@ -95,7 +95,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.verify:verify",
         "Check the log: recompute every entry, proof and state from the ground up.",
     ),
-    "export": ("acx.cli.export:export", "Write every report of the replica as a table."),
+    "export": (
+        "acx.cli.export:export",
+        "Write every report of the replica in the formats others read.",
+    ),
     "witness": (
         "acx.cli.witness:witness",
         "Cosign a log's checkpoints, each only if it continues the last one (C2SP tlog-witness).",

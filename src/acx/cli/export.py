@@ -14,11 +14,16 @@ from acx.cli.screen import opened, replica_options
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(("jsonl", "csv", "parquet", "xlsx")),
+    type=click.Choice(("jsonl", "csv", "parquet", "xlsx", "stix", "ftm")),
     default=None,
-    help="What to write; by default what FILE's name says.",
+    help="What to write; by default what FILE's name says, if it is a table.",
 )
-@click.option("--out", required=True, metavar="FILE", help="Where to; - is standard output.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE",
+    help="Where to; - is standard output. For ftm it may be a folder, which yente then loads.",
+)
 @replica_options
 @json_option
 def export(
@@ -29,7 +34,11 @@ def export(
     max_age: float | None,
     as_json: bool,
 ) -> None:
-    """Write every report of the replica as a table."""
+    """Write every report of the replica in the formats others read.
+
+    Tables (jsonl, csv, parquet, xlsx) have a row for each report, stix is one STIX 2.1 bundle, and
+    ftm is a FollowTheMoney dataset of the reports that stand (docs/interchange.md).
+    """
     from acx.cli.output import note, print_json
     from acx.member.export import export as write
 

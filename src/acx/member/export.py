@@ -1,4 +1,4 @@
-"""The replica as a table, in the formats others read."""
+"""The replica in the formats others read: a table here, what is none in `export_documents`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from acx.member.export_documents import export_ftm, export_stix
 from acx.member.replica import Replica
 from acx.records.account import LIST_FIELDS, SUBJECT_FIELDS
 from acx.records.files import write_table
 from acx.records.state import ReportView, State
 
 BATCH: Final = 20_000
-FORMATS: Final = ("jsonl", "csv", "parquet", "xlsx")
+TABLES: Final = ("jsonl", "csv", "parquet", "xlsx")
+DOCUMENTS: Final = {"stix": export_stix, "ftm": export_ftm}
+FORMATS: Final = (*TABLES, *DOCUMENTS)
 
 _TEXT: Final = pl.String()
 _TEXTS: Final = pl.List(pl.String())
@@ -53,17 +56,20 @@ def export(
 
     Args:
         replica: to export.
-        path: where to; `-` is standard output.
+        path: where to; `-` is standard output; for `ftm` it may be a folder.
         format: one of `FORMATS`, where the name does not tell.
         states: only reports in these; by default all, those whose content is gone without it.
 
     Returns:
-        The rows written.
+        The reports written.
 
     Raises:
         Unwritable: the format is none, or the system refuses.
+        ReplicaError: STIX or FollowTheMoney of an empty replica.
     """
     with replica.snapshot():
+        if format in DOCUMENTS:
+            return DOCUMENTS[format](replica, path, tuple(states))
         views = replica.reports(*states)
         frames = _frames(views, replica.size)
         return write_table(frames, path, format=format, schema=COLUMNS)
