@@ -54,15 +54,15 @@ def content(replica: Replica) -> tuple[object, ...]:
 def test_takes_an_honest_log(exchange: LyingExchange, url: str, replica: Replica) -> None:
     reports = [exchange.report(f"seller {number}") for number in range(5)]
     synced = fetch(replica, url)
-    assert synced == Synced(since=0, size=5, changed=tuple(sorted(reports)))
+    assert synced == Synced(since=0, size=5, changed=tuple(sorted(reports)), cosigned=5)
     assert {view.id: view.state for view in replica.reports("active")} == dict.fromkeys(
         reports, "active"
     )
-    assert fetch(replica, url) == Synced(since=5, size=5, changed=())
+    assert fetch(replica, url) == Synced(since=5, size=5, changed=(), cosigned=5)
 
 
 def test_takes_an_empty_log(url: str, replica: Replica) -> None:
-    assert fetch(replica, url) == Synced(since=0, size=0, changed=())
+    assert fetch(replica, url) == Synced(since=0, size=0, changed=(), cosigned=0)
     assert replica.synced > 0
 
 

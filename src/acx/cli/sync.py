@@ -18,7 +18,7 @@ def sync(home: Path, as_json: bool) -> None:
     Exit code 5: the log contradicts itself; the replica stays as it was, and both signed
     checkpoints are kept in HOME/replica/evidence.
     """
-    from acx.cli.output import print_json, progress
+    from acx.cli.output import note, print_json, progress
     from acx.member.home import Member
 
     member = Member.open(home)
@@ -31,3 +31,5 @@ def sync(home: Path, as_json: bool) -> None:
             f"{synced.size} entries ({synced.size - synced.since} new), "
             f"{len(synced.changed)} reports new or changed, verified"
         )
+    if synced.warning:
+        note(f"acx: warning: {synced.warning}")

@@ -66,8 +66,9 @@ def _line(item: Item) -> str:
     from acx.member.watch import Connected, Disconnected, NewEvent
 
     match item:
-        case Connected(size=size):
-            return f"connected, {size} entries known"
+        case Connected(size=size, warning=warning):
+            warned = f"; warning: {warning}" if warning else ""
+            return f"connected, {size} entries known{warned}"
         case Disconnected(reason=reason, pause=pause):
             return f"disconnected: {reason}; again in {pause:.0f} s"
         case NewEvent():

@@ -7,7 +7,7 @@ Source: C2SP tlog-tiles v0.1.0. A tile of level l and index n holds the roots of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -148,6 +148,24 @@ class DirectoryReader:
             raise MissingFile(f"{path} is missing from {self.root}") from None
         except OSError as error:
             raise MissingFile(f"{path} in {self.root} cannot be read: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReader:
+    """Reads files that are in memory, by path."""
+
+    files: Mapping[str, bytes]
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            MissingFile: there is none.
+        """
+        try:
+            return self.files[path]
+        except KeyError:
+            raise MissingFile(f"{path} is missing") from None
 
 
 def tiles(size: int) -> Iterator[Tile]:

@@ -39,6 +39,7 @@ from acx.member.errors import (
     DecisionError,
     EvidenceError,
     NoMember,
+    ReplicaError,
     SettingError,
 )
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
@@ -55,6 +56,8 @@ from acx.member.verify import (
     Verified,
     compare,
     compare_keys,
+    published_checkpoint,
+    read_checkpoint_file,
     verify_replica,
 )
 from acx.member.wallet import Contribution, Decision, Exhibit, Message, Wallet
@@ -335,9 +338,10 @@ class Member:
         """Recompute the replica from the ground up, and hold the exchange's word against it.
 
         Args:
-            against: URL of the exchange or of a mirror of its files, or file with a checkpoint of a
-                fellow member's; nothing is asked over the network without it. The member's own
-                exchange is asked for its key pages too.
+            against: URL of the exchange, of a mirror of its files or of a witness; or file with a
+                fellow member's checkpoint or receipt, or its replica. Nothing is asked over the
+                network for a file or without it. The member's own exchange is asked for its key
+                pages too.
             progress: told how many entries are done.
 
         Raises:
@@ -348,17 +352,42 @@ class Member:
             if not against:
                 return Checked(verified=verified)
             if not against.startswith(("http://", "https://")):
-                return Checked(verified=verified, compared=compare(replica, _read_note(against)))
+                note = read_checkpoint_file(Path(against))
+                return Checked(verified=verified, compared=compare(replica, note))
             if against.rstrip("/") == self.url.rstrip("/"):
                 with self.wallet() as wallet, self.client(wallet) as client:
                     compared = compare(replica, client.checkpoint(), PublicFiles(client))
                     keys = compare_keys(replica, client)
                 return Checked(verified=verified, compared=compared, keys=keys)
-            with closing(
-                ExchangeClient(against, timeout=self.settings.timeout, proxy=self.settings.proxy)
-            ) as client:
-                compared = compare(replica, client.checkpoint(), PublicFiles(client))
-            return Checked(verified=verified, compared=compared)
+            with self._anyone(against) as client, self._anyone(self.url) as exchange:
+                note, has_files = published_checkpoint(client, replica.trust.origin)
+                files = PublicFiles(client if has_files else exchange)
+                return Checked(verified=verified, compared=compare(replica, note, files))
+
+    @contextmanager
+    def _anyone(self, url: str) -> Iterator[ExchangeClient]:
+        """Somebody's public files, asked as anybody can."""
+        opened = ExchangeClient(url, timeout=self.settings.timeout, proxy=self.settings.proxy)
+        with closing(opened) as client:
+            yield client
+
+    def checkpoint(self) -> str:
+        """The newest trusted checkpoint, with its cosignatures, for others to compare with.
+
+        Raises:
+            ReplicaError: nothing was synced so far.
+        """
+        with self.replica(read_only=True) as replica:
+            newest, cosigned = replica.checkpoint, replica.cosigned
+        if newest is None:
+            raise ReplicaError(f"{self.home} was never synced; run `acx sync` first")
+        return cosigned.note if cosigned and cosigned.size == newest.size else newest.note
+
+    @property
+    def log_key(self) -> str:
+        """C2SP vkey of the log, from the invite."""
+        with self.replica(read_only=True) as replica:
+            return replica.trust.log_key
 
     # -- reporting ------------------------------------------------------------------------------
 
@@ -846,13 +875,6 @@ def _lint_warnings(contributor: Contributor) -> tuple[str, ...]:
         f"[contributor] {word!r} is too short or general to be looked for; give a longer form"
         for word in unsought(contributor)
     )
-
-
-def _read_note(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: {error}; it should hold a checkpoint") from None
 
 
 def _about_decisions(wallet: Wallet, replica: Replica) -> list[InboxItem]:

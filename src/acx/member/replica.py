@@ -21,8 +21,9 @@ import msgspec
 
 from acx.log.checkpoint import Checkpoint, read_checkpoint
 from acx.log.errors import InconsistentLog
-from acx.log.merkle import Frontier
+from acx.log.merkle import Frontier, hash_leaf
 from acx.log.policy import NO_WITNESSES, parse_policy
+from acx.log.tiles import MemoryReader, TileReader, grow
 from acx.member import database
 from acx.member.errors import ReplicaError
 from acx.member.vault import KEY_SIZE, Unsealable, Vault, sync_directory, write_secret_file
@@ -305,6 +306,22 @@ class Replica:
             raise ReplicaError(f"there is no entry {index} in a log of {self.size}; sync first")
         return found
 
+    def governing(self, since: int = 0) -> Iterator[tuple[int, Event]]:
+        """Place and event of what says who may do what, from a place on, in order."""
+        with self.explained():
+            rows = self.connection.execute(
+                "SELECT idx, entry, sealed FROM entry"
+                " WHERE governs AND sealed IS NOT NULL AND idx >= ? AND idx < ? ORDER BY idx",
+                (since, self.size),
+            )
+            for index, entry, sealed in rows:
+                yield index, parse_event(self.stored(index, entry, sealed).event)
+
+    def tiles(self) -> TileReader:
+        """The tree over the trusted entries, as the files of a log, made in memory."""
+        leaves = [hash_leaf(stored.entry) for stored in self.entries()]
+        return MemoryReader(dict(grow(MemoryReader({}), 0, leaves).files))
+
     def event_of(self, entry: StoredEntry) -> Event | None:
         """The parsed event of an entry; None where it was erased or has expired."""
         return parse_event(entry.event) if entry.event else None
@@ -364,8 +381,9 @@ def _keep_evidence(directory: Path, error: InconsistentLog) -> None:
         path = folder / f"{number}.txt"
         if not path.exists():
             write_secret_file(path, note.encode())
-    if not (folder / "reason.txt").exists():
-        write_secret_file(folder / "reason.txt", f"{error}\n".encode())
+    for name, text in (("reason.txt", f"{error}\n"), ("fork.json", error.proof)):
+        if text and not (folder / name).exists():
+            write_secret_file(folder / name, text.encode())
     error.args = (f"{error}; what proves it is in {folder}",)
 
 

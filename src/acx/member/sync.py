@@ -14,6 +14,7 @@ from acx.member.errors import ExchangeError
 from acx.member.replica import Replica
 from acx.member.trusted_log import Opening
 from acx.member.wire import Page
+from acx.member.witnessed import warning_of
 from acx.member.writer import Writer, writing
 
 Progress = Callable[[int, int], object]
@@ -34,11 +35,15 @@ class Synced(msgspec.Struct, frozen=True):
         since: size of the log before.
         size: size now.
         changed: ids of reports that are new or changed.
+        cosigned: entries that the invite's witnesses have cosigned; `size` where it asks for none.
+        warning: that they lag behind for long; else empty.
     """
 
     since: int
     size: int
     changed: tuple[str, ...]
+    cosigned: int
+    warning: str = ""
 
 
 def sync(
@@ -98,7 +103,13 @@ def sync(
         writer.log.require_all()
         changed.update(_confirm(writer, at_head=True))
         writer.reached_head(clock())
-    return Synced(since, replica.size, tuple(sorted(changed)))
+    return Synced(
+        since,
+        replica.size,
+        tuple(sorted(changed)),
+        replica.cosigned_size,
+        warning_of(replica, clock()),
+    )
 
 
 def _confirm(writer: Writer, *, at_head: bool = False) -> set[str]:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain, islice
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from acx.log.checkpoint import Checkpoint, open_checkpoint
 from acx.log.entry import entry_of, parse_keys
-from acx.log.errors import EntryMismatch, Forked, MissingFile
+from acx.log.errors import EntryMismatch, InconsistentLog, MissingFile
+from acx.log.fork import forked
 from acx.log.fsck import Report as FileReport
 from acx.log.fsck import fsck
 from acx.log.merkle import EMPTY_ROOT, Frontier, hash_leaf, verify_consistency
-from acx.log.note import Verifier
+from acx.log.note import MAX_NOTE_BYTES, Verifier
+from acx.log.proof import HEADER
 from acx.log.tiles import TileReader, consistency_path
+from acx.log.witness import origin_hash
 from acx.member.client import ExchangeClient
 from acx.member.errors import BadAnswer, Refused, ReplicaError, Withheld
 from acx.member.replica import Replica, StoredEntry
+from acx.member.witnessed import Witnessed, policy_of, witnessed
 from acx.records.event import parse_event, verify_event
 from acx.records.state import Entry, Reports
 
@@ -29,6 +35,10 @@ BATCH: Final = 4096
 CHUNK: Final = 64
 """Entries that a thread recomputes at a time."""
 NOT_FOUND: Final = 404
+_FORKED: Final = (
+    "entries that the log signed are others than in this replica: the log has forked; tell the"
+    " operator and the other members"
+)
 
 
 class KeySource(Protocol):
@@ -48,6 +58,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         opened: events recomputed from their secrets, their signatures checked.
         gone: entries without a body, each listed by an erasure or expiry.
         reports: reports whose views follow from the events.
+        witnessed: how far the invite's witnesses have cosigned it.
     """
 
     origin: str
@@ -56,6 +67,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     opened: int
     gone: int
     reports: int
+    witnessed: Witnessed
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +76,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         size: entries of ours.
         other_size: entries of the other.
+        other_cosigners: the invite's witnesses that have cosigned the other.
     """
 
     size: int
     other_size: int
+    other_cosigners: tuple[str, ...] = ()
 
 
 def verify_replica(
@@ -75,9 +89,9 @@ def verify_replica(
 ) -> Verified:
     """Recompute everything a replica holds, trusting only the keys of the invite.
 
-    Steps: (1) the checkpoint is the log's; (2) each entry commits to its event, which its key
-    signed; (3) all entries lead to the checkpoint's root; (4) what has no body is gone by the log's
-    own word; (5) the views of all reports follow from the events.
+    Steps: (1) the checkpoint is the log's, and the cosigned one also its witnesses'; (2) each entry
+    commits to its event, which its key signed; (3) all entries lead to the roots of both; (4) what
+    has no body is gone by the log's own word; (5) the views of all reports follow from the events.
 
     Raises:
         InconsistentLog: the log does not hold what was signed.
@@ -90,6 +104,9 @@ def verify_replica(
         trust = replica.trust
         # (1)
         open_checkpoint(checkpoint.note, Verifier.parse(trust.log_key))
+        cosigned = replica.cosigned
+        if cosigned is not None:
+            policy_of(replica).open(cosigned.note, Verifier.parse(trust.log_key))
         frontier, reports, gone = Frontier(), Reports(trust.operators), list[int]()
         with ThreadPoolExecutor(threads or os.cpu_count() or 1, "acx-verify") as executor:
             entries = replica.entries()
@@ -99,6 +116,9 @@ def verify_replica(
                 opened = executor.map(lambda chunk: _open(chunk, trust.origin), chunks)
                 for stored, entry in chain.from_iterable(opened):
                     frontier.append(hash_leaf(stored.entry))
+                    # (3)
+                    if cosigned is not None and frontier.size == cosigned.size:
+                        frontier.confirm(cosigned)
                     if entry is None:
                         gone.append(stored.index)
                     else:
@@ -126,6 +146,7 @@ def verify_replica(
         opened=checkpoint.size - len(gone),
         gone=len(gone),
         reports=len(kept),
+        witnessed=witnessed(replica),
     )
 
 
@@ -147,23 +168,75 @@ def compare(replica: Replica, note: str, reader: TileReader | None = None) -> Co
     if other.size > own.size:
         if reader is None:
             raise ReplicaError(
-                f"the other checkpoint is of {other.size} entries and ours of {own.size};"
-                " run `acx sync` first"
+                f"the other checkpoint is of {other.size} entries and ours of {own.size}; run `acx"
+                " sync` first, and if ours stays smaller, let the other member compare with our"
+                " checkpoint (acx verify --checkpoint-out FILE)"
             )
+        _require_growth(own, other, reader)
+    elif _root(replica, other.size) != other.root:
+        raise forked(f"{other.size} {_FORKED}", own, other, replica.tiles())
+    cosigners = {name for name, _ in policy_of(replica).cosignatures(note)}
+    return Compared(size=own.size, other_size=other.size, other_cosigners=tuple(sorted(cosigners)))
+
+
+def _require_growth(own: Checkpoint, other: Checkpoint, reader: TileReader) -> None:
+    """Check by a larger log's files that it contains ours."""
+    try:
         verify_consistency(own, other, consistency_path(reader, own.size, other.size))
-        return Compared(size=own.size, other_size=other.size)
+    except InconsistentLog as error:
+        fork = forked(f"{own.size} {_FORKED}", own, other, reader)
+        # Files that lead to neither checkpoint are damaged, or belong to a third log.
+        raise (fork if fork.proof else error) from None
+
+
+def _root(replica: Replica, size: int) -> bytes:
+    """Root of our tree over its first entries."""
     frontier = Frontier()
-    for stored in replica.entries():
-        if stored.index >= other.size:
-            break
-        frontier.append(hash_leaf(stored.entry))
-    if frontier.root() != other.root:
-        raise Forked(
-            f"another log of {other.size} entries was signed than the one in this replica; tell the"
-            " operator and the other members",
-            evidence=(own.note, other.note),
-        )
-    return Compared(size=own.size, other_size=other.size)
+    frontier.extend(hash_leaf(stored.entry) for stored in islice(replica.entries(), size))
+    return frontier.root()
+
+
+def read_checkpoint_file(path: Path) -> str:
+    """The signed note in a file: a checkpoint, a receipt, or a whole replica of somebody's.
+
+    Raises:
+        ReplicaError: it is none of these.
+    """
+    if path.is_dir():
+        with closing(Replica.open(path, read_only=True)) as replica:
+            checkpoint = replica.checkpoint
+        if checkpoint is None:
+            raise ReplicaError(f"{path} was never synced; there is nothing to compare with")
+        return checkpoint.note
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_NOTE_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReplicaError(f"{path}: {error}; it should hold a checkpoint") from None
+    if text.startswith(HEADER):
+        return text.partition("\n\n")[2]
+    if text.lstrip().startswith("{"):
+        raise ReplicaError(f"{path} is no checkpoint; check a proof with `acx verify {path}`")
+    return text
+
+
+def published_checkpoint(client: ExchangeClient, origin: str) -> tuple[str, bool]:
+    """The signed head at a URL.
+
+    Returns:
+        The note, and whether the log's files are there too: an exchange or a mirror has them, a
+        witness only what it has cosigned.
+
+    Raises:
+        ExchangeError: there is none.
+    """
+    try:
+        return client.checkpoint(), True
+    except Refused as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
+    note = client.public_file(f"{origin_hash(origin)}/checkpoint")
+    return note.decode("utf-8", "replace"), False
 
 
 def compare_keys(replica: Replica, pages: KeySource) -> int:

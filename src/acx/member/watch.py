@@ -57,9 +57,15 @@ class Feed(Source, Protocol):
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="connected"):
-    """The stream is open, and everything up to `size` is known."""
+    """The stream is open, and everything up to `size` is known.
+
+    Attributes:
+        size: entries.
+        warning: that witnesses lag behind for long; else empty.
+    """
 
     size: int
+    warning: str = ""
 
 
 class Disconnected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="disconnected"):
@@ -141,11 +147,11 @@ def watch(
     with _Alerts(replica, sellers, level, prior, default_country) as alerts:
         while True:
             try:
-                sync(replica, feed, threads=threads, clock=clock)
+                synced = sync(replica, feed, threads=threads, clock=clock)
                 yield from alerts.since(told)
                 yield from alerts.hits_now()
                 told = alerts.size
-                yield Connected(size=told)
+                yield Connected(size=told, warning=synced.warning)
                 pause = FIRST_PAUSE_SECONDS
                 for found in _follow(replica, feed, told, heartbeat, clock, alerts):
                     yield from alerts.since(told)
@@ -191,6 +197,8 @@ def _follow(
             _take(replica, entries, _decoded(sent.data, str), clock)
             entries.clear()
             yield []
+        elif sent.event == "cosigned":
+            _take_cosigned(replica, _decoded(sent.data, str))
 
 
 def _next(arrived: _Arrived) -> ServerSentEvent | Future[_Found] | Exception | None:
@@ -223,6 +231,13 @@ def _take(
         if replica.size < writer.log.head.size:
             raise BadAnswer("the stream sent an entry without its body; asking for it again")
         writer.reached_head(clock())
+
+
+def _take_cosigned(replica: Replica, note: str) -> None:
+    """Note what witnesses have signed of what is trusted already."""
+    with writing(replica) as writer:
+        writer.see_cosigned(note)
+        writer.confirm()
 
 
 class _Alerts:

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+from acx.log.checkpoint import read_checkpoint
 from acx.log.errors import InconsistentLog
+from acx.log.fork import forked
 from acx.log.merkle import Frontier
 from acx.member import database
 from acx.member.errors import ReplicaError
@@ -154,8 +156,11 @@ class Writer:
         """
         try:
             self.log.see_cosigned(note, self._taken)
-        except InconsistentLog:
+        except InconsistentLog as error:
             self.discard()
+            seen, trusted = read_checkpoint(note), self._replica.checkpoint
+            if trusted is not None and 0 < seen.size <= trusted.size:
+                raise forked(str(error), trusted, seen, self._replica.tiles()) from None
             raise
 
     def _taken(self, start: int, stop: int) -> list[bytes]:
