@@ -19,5 +19,17 @@ class BadIndex(MatchingError):
     """An index on disk is missing, damaged or of another version: build it again."""
 
 
+class BadWeights(MatchingError):
+    """Weights that cannot be matched with: estimate them again."""
+
+
+class NothingToLearn(MatchingError):
+    """Files or labels that weights cannot be estimated from."""
+
+
+class NoSpace(MatchingError):
+    """What a large seller base needs on disk does not fit there."""
+
+
 class UnknownSubject(MatchingError):
     """An id is no subject's."""

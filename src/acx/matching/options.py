@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from acx.matching.errors import BadOption
-from acx.matching.model import DEFAULT_PRIOR, LEVELS
+from acx.matching.model import DEFAULT_PRIOR, LEVELS, Weights
 
 
 class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         default_country: where national phone numbers are tried after the account's countries.
         matching_key: the exchange's; with it, `h1:` digests of the subjects match plain values.
         same_file: both sides are one file: a row is not compared with itself.
+        weights: the model's, where they were estimated; None for the shipped ones.
     """
 
     level: str = "possible"
@@ -24,6 +25,7 @@ class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     default_country: str = ""
     matching_key: bytes | None = None
     same_file: bool = False
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
