@@ -83,11 +83,12 @@ class Witness(AbstractContextManager["Witness"]):
             WitnessError: the directory is not a witness's, or damaged.
             MalformedKey: the name cannot be.
         """
+        made_up = f"witness.localhost/{secrets.token_hex(4)}"
+        fresh = Cosigner.generate(name or made_up, ALGORITHMS[algorithm])
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (home / KEY_FILE).exists():
-                made_up = f"witness.localhost/{secrets.token_hex(4)}"
-                _make_key(home, Cosigner.generate(name or made_up, ALGORITHMS[algorithm]))
+                _make_key(home, fresh)
             cosigner = Cosigner.parse((home / KEY_FILE).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
