@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final, Literal
 
@@ -187,8 +188,9 @@ def split_of(actor: str) -> Split:
 def same_actors(identities: Sequence[Account]) -> dict[str, str]:
     """The actor of each record: records of the two lists that are one person or company.
 
-    They are one where they share a document, or a birth date or registration number together with a
-    name, or the whole name and the country, unless that is a person's of two words.
+    They are one where they share a document, or a birth date together with two words of a name, or
+    a registration number together with a name, or the whole name and the country, unless that is a
+    person's of two words.
     """
     parent = {each.id: each.id for each in identities}
 
@@ -211,6 +213,8 @@ def _same_keys(account: Account) -> Iterable[tuple[str, ...]]:
     for name in sorted(names):
         if account.birth_date:
             yield ("born", account.birth_date, name)
+            words = [word for word in name.split() if len(word) > 3]
+            yield from (("born", account.birth_date, *pair) for pair in combinations(words, 2))
         for number in account.registration_no + account.tax_id + account.id_document:
             yield ("number", re.sub(r"\W", "", number).lower(), name)
         # Three words are rarely two people's in one country; a company's name is its own.

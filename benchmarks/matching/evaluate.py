@@ -21,6 +21,7 @@ from acx.demo.comebacks import IDENTIFIERS
 from benchmarks.matching import charts, published, scoring
 from benchmarks.matching.contenders import ACX, Run, contend, name_peers, peers, run_program
 from benchmarks.matching.data import SIZES, Labelled, Split, labelled
+from benchmarks.matching.holdout import holdout
 
 RESULTS: Final = Path(__file__).parent / "results"
 
@@ -145,27 +146,25 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def evaluate(split: Split, size: str, *, cases: bool) -> dict[str, Any]:
-    """Run acx on a split, report, and draw its curve."""
-    data = labelled(split, SIZES[size])
-    _announce(f"{split} split", data)
+def evaluate(what: str, data: Labelled, *, tuning: bool) -> dict[str, Any]:
+    """Run acx, report, and draw its curve, or write the cases if it is there for tuning."""
+    _announce(what, data)
     run = contend("acx", ACX, data)
-    figures = report(run, data, details=True)
-    if cases:
+    figures = report(run, data, details=tuning)
+    if tuning:
         write_cases(run, data)
-    if split == "test":
-        _draw({"acx": run}, data, f"test split, {len(data.subjects):,} reports", "curve-test")
+    else:
+        _draw({"acx": run}, data, f"{what}, {len(data.subjects):,} reports", f"curve-{what}")
     return figures
 
 
-def side_by_side(split: Split, size: str) -> dict[str, Any]:
+def side_by_side(what: str, data: Labelled) -> dict[str, Any]:
     """Run acx and the peers on the same files and report."""
-    data = labelled(split, SIZES[size])
-    _announce(f"side by side, {split} split", data)
+    _announce(f"side by side, {what}", data)
     runs = [contend(name, command, data) for name, command in {"acx": ACX, **peers()}.items()]
     figures = {run.name: report(run, data, details=False) for run in runs}
     title = f"{len(data.sellers):,} sellers against {len(data.subjects):,} reports"
-    _draw({run.name: run for run in runs}, data, title, "curves-side-by-side")
+    _draw({run.name: run for run in runs}, data, title, f"side-by-side-{what}")
     return figures
 
 
@@ -264,34 +263,55 @@ def _three(recalls: dict[str, float]) -> str:
 
 def main() -> None:
     """The bars, on the split that tuning never sees."""
-    evaluate("test", "test", cases=False)
+    evaluate("test", labelled("test", SIZES["test"]), tuning=False)
+
+
+def whole() -> None:
+    """Everything on what tuning never sees, for the record in `results/`."""
+    figures: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.platform()}"}
+    figures["acx"] = {
+        "test": evaluate("test", labelled("test", SIZES["test"]), tuning=False),
+        "holdout": evaluate("holdout", holdout("test", "holdout"), tuning=False),
+        "holdout-small": evaluate("holdout-small", holdout("test", "small"), tuning=False),
+    }
+    figures["side by side"] = {
+        "test": side_by_side("test", labelled("test", SIZES["small"])),
+        "holdout": side_by_side("holdout", holdout("test", "small")),
+    }
+    figures["febrl"] = on_febrl()
+    figures["name pairs"] = on_name_pairs(None)
+    (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+    (RESULTS / "README.md").write_text(results_page(figures))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=["tune", "test"], default="tune")
-    parser.add_argument("--size", choices=list(SIZES), help="default: the split's own")
+    parser.add_argument("--holdout", action="store_true", help="the second generator's data")
+    parser.add_argument("--size", help="default: the split's own, or `holdout`")
     parser.add_argument("--peers", action="store_true", help="side by side, ten minutes")
     parser.add_argument("--febrl", action="store_true", help="febrl 1 to 4, acx and the peers")
     parser.add_argument("--names", action="store_true", help="nomenklatura's name pairs")
+    parser.add_argument("--cases", type=Path, help="nomenklatura's cases.csv")
     parser.add_argument(
         "--all", action="store_true", help="all of it on the test split, for the record"
     )
-    parser.add_argument("--cases", type=Path, help="nomenklatura's cases.csv")
     options = parser.parse_args()
-    figures: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.platform()}"}
-    if options.all or not (options.peers or options.febrl or options.names):
-        chosen: Split = "test" if options.all else options.split
-        # The test split's cases stay unread: who has seen them can no longer be tested on them.
-        figures["acx"] = evaluate(chosen, options.size or chosen, cases=chosen == "tune")
-    if options.all or options.peers:
-        figures["side by side"] = side_by_side(
-            "test" if options.all else options.split, options.size or "small"
-        )
-    if options.all or options.febrl:
-        figures["febrl"] = on_febrl()
-    if options.all or options.names:
-        figures["name pairs"] = on_name_pairs(options.cases)
     if options.all:
-        (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
-        (RESULTS / "README.md").write_text(results_page(figures))
+        whole()
+    elif options.febrl:
+        on_febrl()
+    elif options.names:
+        on_name_pairs(options.cases)
+    else:
+        chosen: Split = options.split
+        size = options.size or ("small" if options.peers else "")
+        if options.holdout:
+            what, wanted = f"holdout-{chosen}", holdout(chosen, size or "holdout")
+        else:
+            what, wanted = chosen, labelled(chosen, SIZES[size or chosen])
+        if options.peers:
+            side_by_side(what, wanted)
+        else:
+            # The test split's cases stay unread: who knows them cannot be tested on them.
+            evaluate(what, wanted, tuning=chosen == "tune")

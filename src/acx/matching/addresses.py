@@ -299,6 +299,13 @@ def compare_addresses(
             break
     fewer = min(have_b & 255, have_a & 255)
     agree_words = agree & 255
+    unit = _some(have_a, UNIT) or _some(have_b, UNIT)
+    same_unit = not unit or _some(agree, UNIT)
+    # A house number of five digits looks like a postcode: two of them are one of each.
+    housed = _some(agree, NUMBER) or (agree >> (8 * POSTCODE)) & 255 > 1
+    whole = agree_words == fewer >= 2 and housed and same_unit
+    if _against(have_a, have_b, agree, NUMBER) or _against(have_a, have_b, agree, POSTCODE):
+        whole = False
     street = 0.0
     if _some(agree, NUMBER):
         street = _street_rarity(parts_a, first_a, last_a, parts_b, first_b, last_b, frequencies)
@@ -306,10 +313,11 @@ def compare_addresses(
         bits = words + numbers
         if street + 0.5 * numbers < bits:
             bits = street + 0.5 * numbers
-        unit = _some(have_a, UNIT) or _some(have_b, UNIT)
-        if (not unit or _some(agree, UNIT)) and 2 * agree_words >= fewer:
+        if same_unit and 2 * agree_words >= fewer:
             return bits, SAME
         return min(street, bits), BUILDING
+    if whole:
+        return words + numbers, SAME
     if agree_words >= 2 and 2 * agree_words > fewer and not _against(have_a, have_b, agree, NUMBER):
         return 0.7 * words, STREET
     if _some(agree, POSTCODE):

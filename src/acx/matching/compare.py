@@ -40,6 +40,12 @@ MAIL_DOMAIN: Final = 2
 
 FROM_NAME_BITS: Final = 3.0
 """What a mailbox or nickname made of the name adds to the name."""
+LIKE_NAME_BITS: Final = 8.0
+"""What a variant adds to names that agree: it may be made of them in a way that nobody sees."""
+
+HOUSEHOLD: Final = np.array([NUMBERS[name] for name in ("phone", "address", "ip", "device")])
+HOUSEHOLD_BITS: Final = 22.0
+"""What all that a household shares is worth between two of one family name."""
 
 MANY_NAMES: Final = 9
 """Pairs of names from which on only those are aligned that share a sound or all letters."""
@@ -85,13 +91,28 @@ def compare(
     if outcome[BITS, NAME] > 0:
         # Names that agree make mailboxes agree that are made of them: that is said already.
         for field in (EMAIL, HANDLE):
-            if made_of_name & (1 << field) and outcome[LEVEL, field] > 0:
-                if outcome[BITS, field] > FROM_NAME_BITS:
-                    outcome[BITS, field] = FROM_NAME_BITS
+            most = FROM_NAME_BITS if made_of_name & (1 << field) else LIKE_NAME_BITS
+            if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
+                outcome[BITS, field] = most
+    if outcome[LEVEL, NAME] == names.SHARED:
+        _weigh_as_a_household(outcome)
     total = 0.0
     for field in range(outcome.shape[1]):
         total += outcome[BITS, field]
     return total
+
+
+@inner
+def _weigh_as_a_household(outcome: F64) -> None:
+    """Where names agree in part, relatives explain together what each field counts apart."""
+    bits = 0.0
+    for field in HOUSEHOLD:
+        if outcome[BITS, field] > 0:
+            bits += outcome[BITS, field]
+    if bits > HOUSEHOLD_BITS:
+        for field in HOUSEHOLD:
+            if outcome[BITS, field] > 0:
+                outcome[BITS, field] *= HOUSEHOLD_BITS / bits
 
 
 @inner

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, NAME
+from acx.matching.compare import ABSENT, BITS, DIFFERENT, HOUSEHOLD, LEVEL, NAME
 from acx.matching.compiled import F64, I64
 from acx.matching.model import (
     EXACT_PROBABILITY,
@@ -122,7 +122,10 @@ def levels(outcomes: F64, prior: float) -> tuple[F64, I64]:
     identified = (agreeing & (level < identifies) & (bits >= IDENTIFIES)).any(axis=1)
     contradicts = np.array([field.contradicts for field in FIELDS])
     contradicted = ((level == DIFFERENT) & contradicts).any(axis=1)
-    exact = (agreeing.sum(axis=1) >= 2) & identified & ~contradicted
+    # What a household shares is one piece of evidence, not several independent ones.
+    shared = agreeing[:, HOUSEHOLD].sum(axis=1)
+    independent = agreeing.sum(axis=1) - np.maximum(shared - 1, 0)
+    exact = (independent >= 2) & identified & ~contradicted
     place = np.full(len(odds), len(LEVELS))
     place[probability >= POSSIBLE_PROBABILITY] = LEVELS.index("possible")
     place[probability >= STRONG_PROBABILITY] = LEVELS.index("strong")

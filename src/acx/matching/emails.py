@@ -25,12 +25,12 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
 
     Args:
         text: folded addresses.
-        codes: values × levels, filled: the address; without dots, tag and digits at the end; the
-            local part of that alone.
+        codes: values × levels, filled: the mailbox (tags behind a plus and Gmail's dots lead to
+            the same); without dots, dashes and digits at the end; the local part of that alone.
         stems: values × levels, filled at level 1: the same local part, 0 if short.
         domains: values × levels, filled at level 2: the domain.
     """
-    local = np.empty(MAX_LOCAL, np.uint8)
+    local, mailbox = np.empty(MAX_LOCAL, np.uint8), np.empty(MAX_LOCAL, np.uint8)
     for v in range(len(text.offsets) - 1):
         start, end = _inner(text.data, text.offsets[v], text.offsets[v + 1])
         at = -1
@@ -40,8 +40,7 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
         if at <= start or at + 1 >= end:
             continue
         domain = _domain(text.data, at + 1, end)
-        codes[v, 0] = hash_bytes(text.data, start, at) ^ domain
-        n = 0
+        n, size = 0, 0
         for i in range(start, min(at, start + MAX_LOCAL)):
             c = text.data[i]
             if c == 43:
@@ -49,6 +48,10 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
             if c not in (46, 45, 95):
                 local[n] = c
                 n += 1
+            if c != 46 or domain != _GMAIL:
+                mailbox[size] = c
+                size += 1
+        codes[v, 0] = hash_bytes(mailbox, 0, size) ^ domain
         stem = n
         while stem > SHORTEST_STEM and 48 <= local[stem - 1] <= 57:
             stem -= 1

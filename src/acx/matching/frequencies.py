@@ -78,7 +78,8 @@ def rarity(frequencies: Frequencies, key: np.uint64, floor: float) -> float:
     count = others(frequencies, key)
     if count == 0:
         return floor
-    bits = -np.log2(count * count / (count + CLUSTER) / frequencies.accounts)
+    unrelated = count * (count / (count + CLUSTER)) ** 2
+    bits = -np.log2(unrelated / frequencies.accounts)
     if bits < 0:
         return 0.0
     return min(floor, bits)

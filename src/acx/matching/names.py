@@ -52,11 +52,11 @@ PAIRED_WORDS: Final = 4
 """First words of a name whose pairs are keys."""
 
 FEWEST_CONSONANTS: Final = 3
-"""Consonants by which words that are divided otherwise are still told to be the same."""
-GLUED_SOUND_BITS: Final = 5.0
-"""What another romanisation and another division together take from a name's words."""
+"""Consonants that a whole name needs to be found by them."""
+GLUED_SOUND_BITS: Final = 2.0
+"""What another division takes from words that are romanised otherwise, beside what that takes."""
 SOUND_BITS: Final = 1.0
-"""What another romanisation takes from a word."""
+"""What another romanisation takes from a word for each two letters that differ, at least once."""
 TYPO_BITS: Final = 4.0
 """What a typo takes from a word: so many other words are as near."""
 UNALIGNED_BITS: Final = 3.0
@@ -232,6 +232,7 @@ def _count_tokens(text: Text) -> int:
             if _is_letter(c) != _is_letter(before) or _is_digit(c) != _is_digit(before):
                 tokens += 1
             before = c
+        tokens += (text.offsets[v + 1] - text.offsets[v]) // LONGEST_WORD
         total += min(MAX_WORDS, tokens)
     return total
 
@@ -338,33 +339,41 @@ def _parse(
         total, sounds = np.uint64(0), np.uint64(0)
         for t in range(count):
             kind = tokens[1, t]
-            if (kind != kept and not (kind == _TRADE and kept == _PLAIN)) or n - first[
-                v
-            ] == MAX_WORDS:
+            if kind != kept and not (kind == _TRADE and kept == _PLAIN):
                 continue
-            code = np.uint64(tokens[2, t])
-            repeated = False
-            for w in range(first[v], n):
-                if words[w, SPELLING] == code:
-                    repeated = True
-            if repeated:
-                continue
-            total += _write_word(words, n, data, tokens[0, t], tokens[0, t + 1])
-            words[n, SPELLING] = code
-            sound = _sound(data, tokens[0, t], tokens[0, t + 1], buffer)
-            words[n, CONSONANTS], consonants = _consonants(buffer)
-            words[n, ABOUT] |= consonants << _CONSONANTS
-            place = find(known.variants, code)
-            if place >= 0:
-                sound = known.usual[place]
-            words[n, SOUND] = sound
-            sounds |= np.uint64(1) << (sound & np.uint64(63))
-            words[n, ABOUT] |= _rarity_in_the_world(known, code) << _SPELLING_RARITY
-            words[n, ABOUT] |= _rarity_in_the_world(known, sound) << _SOUND_RARITY
-            n += 1
+            # Long words, which other scripts have without blanks, are compared in pieces.
+            start, end = tokens[0, t], tokens[0, t + 1]
+            pieces = 1 + (end - start - 1) // LONGEST_WORD if kind == _PLAIN else 1
+            for piece in range(pieces):
+                begin = start + (end - start) * piece // pieces
+                stop = start + (end - start) * (piece + 1) // pieces
+                code = hash_bytes(data, begin, stop) if pieces > 1 else np.uint64(tokens[2, t])
+                if n - first[v] == MAX_WORDS or _is_among(words, first[v], n, code):
+                    continue
+                total += _write_word(words, n, data, begin, stop)
+                words[n, SPELLING] = code
+                sound = _sound(data, begin, stop, buffer)
+                words[n, CONSONANTS], consonants = _consonants(buffer)
+                words[n, ABOUT] |= consonants << _CONSONANTS
+                place = find(known.variants, code)
+                if place >= 0:
+                    sound = known.usual[place]
+                words[n, SOUND] = sound
+                sounds |= np.uint64(1) << (sound & np.uint64(63))
+                words[n, ABOUT] |= _rarity_in_the_world(known, code) << _SPELLING_RARITY
+                words[n, ABOUT] |= _rarity_in_the_world(known, sound) << _SOUND_RARITY
+                n += 1
         about[v, NAME_LETTERS], about[v, NAME_SOUNDS] = total, sounds
         first[v + 1] = n
     return n
+
+
+@inner
+def _is_among(words: U64, first: int, last: int, code: np.uint64) -> bool:
+    for w in range(first, last):
+        if words[w, SPELLING] == code:
+            return True
+    return False
 
 
 @inner
@@ -400,12 +409,14 @@ def _write_word(words: U64, w: int, data: U8, start: int, end: int) -> np.uint64
 def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
     """What is left of a word where romanisations agree: its consonants by class, and how it begins.
 
-    Vowels, `h` and doubled letters go; `sh`, `zh`, `ch`, `j` are one class, so are `k`, `g`, `q`,
-    `kh`, `gh`, so are `d` and `t`, `b` and `p`, `v`, `w` and `f`, `s` and `z`. A word of fewer than
-    two consonants keeps its first vowel, one without any is its spelling.
+    Vowels, `h` and doubled letters go; `sh`, `zh`, `ch`, `j` are one class, at the beginning also
+    `hs`, `x` and `qi` (Wade-Giles and pinyin), so are `k`, `g`, `q`, `kh`, `gh`, so are `d` and
+    `t`, `b` and `p`, `v`, `w` and `f`, `s` and `z`. A word of fewer than two consonants keeps its
+    first vowel, one without any is its spelling.
     """
     n = 0
     vowel = 0
+    together = False
     i = start
     while i < end and n < len(out) - 4:
         c = to_int(data[i])
@@ -421,7 +432,10 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
                 vowel = 97 if c == 97 else 117 if c in (111, 117) else 105
             letter = 97 if i == start else 0
         elif c == 104:
-            letter = 104 if i == start else 0
+            if i == start:
+                letter = 104
+                if d == 115 and e in (105, 117):
+                    letter, step = 99, 2
         elif c == 115:
             if d == 99 and e == 104:
                 letter, step = 99, 3
@@ -441,6 +455,9 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
         elif c == 116:
             if d == 99 and e == 104:
                 letter, step = 99, 3
+            elif d == 115 and e == 99:
+                # «tsch»: the rest says it.
+                letter = 0
             elif d in (115, 122):
                 letter, step = 115, 2
             else:
@@ -461,10 +478,14 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
             letter = 107
             if d == 104:
                 step = 2
+            elif c == 113 and d == 105 and i == start:
+                letter = 99
         elif c == 120:
-            out[n] = 107
-            n += 1
-            letter = 115
+            letter = 99
+            if i > start:
+                out[n] = 107
+                n += 1
+                letter = 115
         elif c == 112:
             letter = 112
             if d == 104:
@@ -477,9 +498,11 @@ def _sound(data: U8, start: int, end: int, out: U8) -> np.uint64:
             letter = 102 if i == start else 0
         else:
             letter = c
-        if letter:
+        # Classes that meet are one: «tch», «sch», «dt».
+        if letter and not (together and out[n - 1] == letter):
             out[n] = letter
             n += 1
+        together = letter > 0 and letter != 97
         i += step
     # A zero ends what was written, for whoever reads the consonants.
     out[n] = 0
@@ -548,9 +571,14 @@ def most_name_keys(names: Names, row: int) -> int:
 @inner
 def letter_of(words: U64, w: int, place: int) -> np.uint64:
     """The letter at a place of a word."""
+    return _letter(words[w, LETTERS], words[w, MORE_LETTERS], place)
+
+
+@inner
+def _letter(letters: np.uint64, more: np.uint64, place: int) -> np.uint64:
     if place < 8:
-        return (words[w, LETTERS] >> np.uint64(8 * place)) & np.uint64(0xFF)
-    return (words[w, MORE_LETTERS] >> np.uint64(8 * (place - 8))) & np.uint64(0xFF)
+        return (letters >> np.uint64(8 * place)) & np.uint64(0xFF)
+    return (more >> np.uint64(8 * (place - 8))) & np.uint64(0xFF)
 
 
 @inner
@@ -562,22 +590,41 @@ def word_length(words: U64, w: int) -> int:
 
 @inner
 def edits(a: U64, w: int, b: U64, x: int) -> int:
-    """Edits between two words, a swap of neighbours being one.
+    """Edits between two words, a swap of neighbours being one."""
+    return _edits(
+        a[w, LETTERS],
+        a[w, MORE_LETTERS],
+        word_length(a, w),
+        b[x, LETTERS],
+        b[x, MORE_LETTERS],
+        word_length(b, x),
+    )
+
+
+@inner
+def _edits(
+    letters_a: np.uint64,
+    more_a: np.uint64,
+    length_a: int,
+    letters_b: np.uint64,
+    more_b: np.uint64,
+    length_b: int,
+) -> int:
+    """Edits between up to sixteen letters each.
 
     Source: H. Hyyrö, «A bit-vector algorithm for computing Levenshtein and Damerau edit
     distances», Nordic Journal of Computing 10 (2003).
     """
     one = np.uint64(1)
-    length_a, length_b = word_length(a, w), word_length(b, x)
     plus, minus = ~np.uint64(0), np.uint64(0)
     diagonal, before = np.uint64(0), np.uint64(0)
     distance = length_a
     last = one << np.uint64(length_a - 1)
     for j in range(length_b):
-        letter = letter_of(b, x, j)
+        letter = _letter(letters_b, more_b, j)
         equal = np.uint64(0)
         for i in range(length_a):
-            if letter_of(a, w, i) == letter:
+            if _letter(letters_a, more_a, i) == letter:
                 equal |= one << np.uint64(i)
         swapped = ((~diagonal & equal) << one) & before
         diagonal = (((equal & plus) + plus) ^ plus) | equal | minus | swapped
@@ -609,6 +656,16 @@ def _is_typo(a: U64, w: int, b: U64, x: int) -> bool:
         apart &= apart - np.uint64(1)
         budget -= 1
     return budget >= 0 and edits(a, w, b, x) <= limit
+
+
+@inner
+def _respelled(a: U64, w: int, b: U64, x: int) -> int:
+    """Letters that differ between words of one sound; -1 if too many for one name."""
+    if a[w, CONSONANTS] != b[x, CONSONANTS]:
+        # Not their own sound, but one that the table of romanisations gives them.
+        return 1
+    differ = edits(a, w, b, x)
+    return differ if 2 * differ <= max(word_length(a, w), word_length(b, x)) + 1 else -1
 
 
 @inner
@@ -658,15 +715,44 @@ def _open_consonants(words: U64, first: int, last: int, taken: int) -> tuple[np.
 
 
 @inner
+def _open_together(
+    words: U64, first: int, last: int, taken: int
+) -> tuple[np.uint64, np.uint64, int]:
+    """The first sixteen letters of a name's words that are not taken, and how many they are."""
+    letters, more, length = np.uint64(0), np.uint64(0), 0
+    for w in range(first, last):
+        if taken >> (w - first) & 1 or length >= LONGEST_WORD:
+            continue
+        shift = np.uint64(8 * (length & 7))
+        if length < 8:
+            letters |= words[w, LETTERS] << shift
+            more |= words[w, MORE_LETTERS] << shift
+            if shift:
+                more |= words[w, LETTERS] >> (np.uint64(64) - shift)
+        else:
+            more |= words[w, LETTERS] << shift
+        length += word_length(words, w)
+    return letters, more, min(length, LONGEST_WORD)
+
+
+@inner
 def _glued(
     a: U64, first_a: int, last_a: int, taken_a: int, b: U64, first_b: int, last_b: int, taken_b: int
 ) -> int:
-    """How the words that are not taken agree as a whole: 2 in letters, 1 in consonants, 0 not."""
+    """Letters that differ where the words that are not taken are one text, divided otherwise.
+
+    -1 if they are not one text.
+    """
     if _open_letters(a, first_a, last_a, taken_a) == _open_letters(b, first_b, last_b, taken_b):
-        return 2
+        return 0
     consonants_a, count = _open_consonants(a, first_a, last_a, taken_a)
     consonants_b, _ = _open_consonants(b, first_b, last_b, taken_b)
-    return 1 if consonants_a == consonants_b and count >= FEWEST_CONSONANTS else 0
+    if consonants_a != consonants_b or count < 2:
+        return -1
+    letters_a, more_a, length_a = _open_together(a, first_a, last_a, taken_a)
+    letters_b, more_b, length_b = _open_together(b, first_b, last_b, taken_b)
+    differ = _edits(letters_a, more_a, length_a, letters_b, more_b, length_b)
+    return differ if differ <= 4 and 2 * differ <= max(length_a, length_b) + 1 else -1
 
 
 @inner
@@ -685,7 +771,7 @@ def _agrees(a: U64, w: int, b: U64, x: int, how: int) -> bool:
     if how == _EQUAL:
         return a[w, SPELLING] == b[x, SPELLING]
     if how == _SOUNDS:
-        return a[w, SOUND] == b[x, SOUND]
+        return a[w, SOUND] == b[x, SOUND] and _respelled(a, w, b, x) >= 0
     if how == _TYPO:
         return _is_typo(a, w, b, x)
     return _abbreviates(a, w, b, x) > 0
@@ -696,9 +782,9 @@ def _worth(a: U64, w: int, b: U64, x: int, how: int, frequencies: Frequencies) -
     """What two words that agree in one way are worth."""
     if how == _SHORTENED:
         letters = _abbreviates(a, w, b, x)
-        return 1.0 if letters == 1 else 1.5 * letters if letters < 4 else 6.0
+        return 1.0 if letters == 1 else 4.0 if letters > 2 else 3.0
     if how == _SOUNDS:
-        worth = _sound_rarity(a, w, frequencies) - SOUND_BITS
+        worth = _sound_rarity(a, w, frequencies) - SOUND_BITS * max(1, _respelled(a, w, b, x) // 2)
     else:
         worth = _spelling_rarity(a, w, frequencies)
         if how == _TYPO:
@@ -752,11 +838,12 @@ def align(a: Names, j: int, b: Names, k: int, frequencies: Frequencies) -> tuple
     for how in range(_EQUAL, _SHORTENED + 1):
         if how == _SHORTENED and open_a > 0 and open_b > 0:
             glued = _glued(words_a, first_a, last_a, taken_a, words_b, first_b, last_b, taken_b)
-            if glued > 0:
-                # What is left is the same, divided otherwise.
+            if glued >= 0:
                 gain = _open_rarity(words_a, first_a, last_a, taken_a, frequencies)
                 other = _open_rarity(words_b, first_b, last_b, taken_b, frequencies)
-                gain = (min(other, gain)) - GLUED_SOUND_BITS * (2 - glued)
+                gain = min(other, gain)
+                if glued > 0:
+                    gain -= GLUED_SOUND_BITS + SOUND_BITS * (glued // 2)
                 bits += max(0.0, gain)
                 close += 1
                 open_a, open_b = 0, 0

@@ -327,13 +327,16 @@ def _copy(out: U8, n: int, data: U8, start: int, end: int) -> int:
 
 
 @inner
-def _divide(points: I64, count: int, kind: int, words: HanWords, division: I64) -> int:
+def _divide(
+    points: I64, count: int, kind: int, divided: bool, words: HanWords, division: I64
+) -> int:
     """Find the known words in a run of characters, the longest first.
 
     Args:
         points: the characters.
         count: how many.
         kind: what the value is.
+        divided: whether blanks divide the value's characters already.
         words: known words.
         division: filled: at the first character of a word its place in `words` and its length;
             -1 and 1 elsewhere.
@@ -357,7 +360,7 @@ def _divide(points: I64, count: int, kind: int, words: HanWords, division: I64) 
             length -= 1
         i += division[1, i]
     # Two to four characters without a known word are a person's name, surname first.
-    if kind != NAME or found or count < 2 or count > 4:
+    if kind != NAME or found or divided or count < 2 or count > 4:
         return 0
     for length in range(2, 0, -1):
         at = find(words.codes, scatter(_hash_points(points, 0, length)))
@@ -438,11 +441,12 @@ def _fold(
         i, end = text.offsets[v], text.offsets[v + 1]
         if end > i + MAX_BYTES:
             end = i + MAX_BYTES
-        spaced = kind != NAME
+        spaced, latin = kind != NAME, False
         for j in range(i, end):
             if data[j] == 32:
                 spaced = True
-                break
+            elif 65 <= data[j] <= 122:
+                latin = True
         before = 32
         in_run, mixed = False, False
         while i < end:
@@ -478,7 +482,8 @@ def _fold(
                     points[count] = point
                     count += 1
                     after = beyond
-                surname = _divide(points, count, kind, words, division)
+                divided = spaced and not latin
+                surname = _divide(points, count, kind, divided, words, division)
                 n = _write_run(out, n, points, count, surname, division, romanisation, words)
             elif romanisation.size[point] == 0:
                 # Invisible: as if it were not there.

@@ -174,7 +174,11 @@ def _made_of_names(values: Values, names: Names) -> I64:
 
 @kernel
 def _mark_made_of_names(values: Values, names: Names, flags: I64) -> None:
-    """Set `FROM_NAME` where a mailbox or nickname has a word of the account's own names in it."""
+    """Set `FROM_NAME` where a mailbox or nickname is made of the account's own names.
+
+    It has one of their words in it, or is made of pieces of them, as «heng.cong88» is of
+    «Hengcong».
+    """
     data, offsets, rows = values.text.data, values.text.offsets, values.starts
     entries, bounds, words = names.starts, names.first, names.words
     for row in range(len(rows) - 1):
@@ -185,11 +189,14 @@ def _mark_made_of_names(values: Values, names: Names, flags: I64) -> None:
             end = offsets[v]
             while end < offsets[v + 1] and data[end] != 64:
                 end += 1
-            for w in range(bounds[entries[row]], bounds[last]):
+            begin, beyond = bounds[entries[row]], bounds[last]
+            for w in range(begin, beyond):
                 length = word_length(words, w)
                 if length >= SHORTEST_MARK and _contains(data, offsets[v], end, words, w, length):
                     flags[v] = FROM_NAME
                     break
+            if flags[v] == 0 and _is_pieced(data, offsets[v], end, words, begin, beyond):
+                flags[v] = FROM_NAME
 
 
 @inner
@@ -200,6 +207,41 @@ def _contains(data: U8, start: int, end: int, words: U64, w: int, length: int) -
             place += 1
         if place == length:
             return True
+    return False
+
+
+@inner
+def _is_pieced(data: U8, start: int, end: int, words: U64, first: int, last: int) -> bool:
+    """Whether all letters stand in runs that occur in a word, the longest of them not short."""
+    longest = 0
+    i = start
+    while i < end:
+        stop = i
+        while stop < end and 97 <= data[stop] <= 122:
+            stop += 1
+        if stop == i:
+            # The network of `network:name` is none of the name.
+            longest = 0 if data[i] == 58 else longest
+            i += 1
+            continue
+        network = stop < end and data[stop] == 58
+        if not network and not _occurs(data, i, stop, words, first, last):
+            return False
+        longest = max(longest, stop - i)
+        i = stop
+    return longest >= SHORTEST_MARK
+
+
+@inner
+def _occurs(data: U8, start: int, end: int, words: U64, first: int, last: int) -> bool:
+    """Whether a run of letters is a part of one of the words."""
+    for w in range(first, last):
+        for place in range(word_length(words, w) - (end - start) + 1):
+            i = start
+            while i < end and data[i] == letter_of(words, w, place + i - start):
+                i += 1
+            if i == end:
+                return True
     return False
 
 
