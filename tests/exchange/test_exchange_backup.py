@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
+import zstandard
 from sqlalchemy import select
 from tests.exchange.acting import Actor, Draft, SetClock, check_log, verify_acknowledgement
 from tests.exchange.founding import create_database
 
+from acx.exchange.backup.backup import EVENT_KEYS
 from acx.exchange.backup.http_copy import HttpCopy
 from acx.exchange.backup.recovery import LogCopy
 from acx.exchange.errors import (
@@ -341,3 +345,28 @@ def rows(exchange: Exchange) -> dict[str, list[tuple[object, ...]]]:
 def check_protocol(copy: Copy) -> LogCopy:
     """Mypy holds the copies of these tests to what recovery asks of a replica."""
     return copy
+
+
+def test_a_restore_replays_erasures_over_keys_that_are_older_than_its_rows(
+    exchange: Exchange, service: Service, join: Callable[..., Actor], directory: Path
+) -> None:
+    draft = join("A").report(service)
+    draft.post(service)
+    exchange.backup(directory / "before")
+    exchange.approve(exchange.erase(draft.event.report, "court_order", "ann"), "bob")
+    exchange.backup(directory / "after")
+    keys = directory / "after" / EVENT_KEYS
+    lines = {
+        line
+        for file in (keys, directory / "before" / EVENT_KEYS)
+        for line in zstandard.ZstdDecompressor().stream_reader(file.read_bytes()).readall().split()
+    }
+    keys.write_bytes(zstandard.ZstdCompressor().compress(b"\n".join([*sorted(lines), b""])))
+    manifest = directory / "after" / "backup.json"
+    listed = msgspec.json.decode(manifest.read_bytes())
+    listed["files"][EVENT_KEYS] = hashlib.sha256(keys.read_bytes()).hexdigest()
+    manifest.write_bytes(msgspec.json.encode(listed))
+    service.close()
+    Exchange.restore(directory / "after", directory / "again", database="")
+    with Exchange.open(directory / "again") as restored:
+        assert restored.audit().gone == 1

@@ -62,6 +62,7 @@ def audit(home: Path | None, replica: Path | None, invites_daily: int, as_json: 
 @click.command()
 @click.argument("value")
 @click.option("--field", "name", default="", help="The field it is a value of; by default, any.")
+@click.option("--country", metavar="CC", default="", help="In which national numbers are read.")
 @click.option(
     "--full",
     is_flag=True,
@@ -72,7 +73,9 @@ def audit(home: Path | None, replica: Path | None, invites_daily: int, as_json: 
 )
 @home_option
 @json_option
-def subject(value: str, name: str, full: bool, operator: str, home: Path, as_json: bool) -> None:
+def subject(
+    value: str, name: str, country: str, full: bool, operator: str, home: Path, as_json: bool
+) -> None:
     """Say what is held about an e-mail address, a phone number, a name or another value.
 
     The answer to a data subject: reports, their state, categories and dates, never contributors.
@@ -83,7 +86,9 @@ def subject(value: str, name: str, full: bool, operator: str, home: Path, as_jso
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
-        found = opened.subjects.answer(value, name, full=full, by=operator or SERVICE)
+        found = opened.subjects.answer(
+            value, name, country=country, full=full, by=operator or SERVICE
+        )
         origin = opened.settings.origin
     facts = [_holding(holding, full=full) for holding in found]
     if as_json:

@@ -412,6 +412,7 @@ class Exchange(AbstractContextManager["Exchange"]):
             proposal = proposals.approve(decision.connection, signatory, proposal_id)
             kind = self._approvable[proposal.kind]
             kind.check(decision.connection, proposal)
+            proposals.check_order(decision.connection, proposal)
             signed: list[Event] = []
             for number, event in enumerate(proposal.events):
                 signed += [event, signatory.approve(decision.connection, event, number)]

@@ -17,13 +17,14 @@ from typing import Final
 import msgspec
 
 from acx import __version__
+from acx.exchange.backup.recovery import condemn_what_is_gone
 from acx.exchange.backup.rows import KEY_TABLES, ROW_TABLES, read_rows_into, write_rows
 from acx.exchange.clock import Clock, hour_text
 from acx.exchange.durable import make_directory, sync_directory, write_durably
 from acx.exchange.errors import BackupError, HomeError
 from acx.exchange.home import CONFIG_FILE, Home, Settings
 from acx.exchange.storage.database import Database, database_url
-from acx.exchange.storage.ledger import load_head
+from acx.exchange.storage.ledger import destroy_condemned, list_condemned, load_head
 from acx.log.tiles import CHECKPOINT_PATH
 
 FORMAT: Final = "acx-backup/v1"
@@ -44,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         size: entries in it.
         made: the UTC hour.
         files: path and SHA-256 of each file.
+        condemned: places whose keys were to be destroyed at that moment, and may be in it still.
     """
 
     format: str
@@ -53,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     made: str
     files: dict[str, str]
+    condemned: tuple[int, ...] = ()
 
 
 def make_backup(
@@ -82,6 +85,7 @@ def make_backup(
             size = load_head(connection).size
             write_rows(connection, ROW_TABLES, partial / ROWS)
             write_rows(connection, KEY_TABLES, partial / EVENT_KEYS)
+            doomed = list_condemned(connection)
         manifest = Manifest(
             format=FORMAT,
             acx=__version__,
@@ -90,6 +94,7 @@ def make_backup(
             size=size,
             made=hour_text(clock()),
             files=_digests(partial),
+            condemned=doomed,
         )
         write_durably(partial / MANIFEST, msgspec.json.encode(manifest), mode=0o600)
         partial.rename(target)
@@ -134,6 +139,7 @@ def restore_backup(source: Path, target: Path, *, database: str | None = None) -
         try:
             with rows.made():
                 _insert_rows(rows, source, manifest)
+                _replay_erasures(rows, home)
         finally:
             rows.close()
     except BaseException:
@@ -153,6 +159,14 @@ def _insert_rows(database: Database, source: Path, manifest: Manifest) -> None:
     with database.write() as connection:
         read_rows_into(connection, source / ROWS)
         read_rows_into(connection, source / EVENT_KEYS)
+
+
+def _replay_erasures(database: Database, home: Home) -> None:
+    """Destroy the keys of what the restored log says is gone, wherever they came from."""
+    with database.write() as connection:
+        condemn_what_is_gone(connection, home)
+        destroy_condemned(connection)
+    database.forget_deleted()
 
 
 def _copy_home(home: Home, target: Path) -> None:

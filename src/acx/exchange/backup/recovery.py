@@ -135,7 +135,7 @@ def recover_rows(
                 "another root than was signed: the copy is damaged, or the backup is of another "
                 "history. Nothing was changed; try another replica"
             )
-        _condemn_what_is_gone(connection, home)
+        condemn_what_is_gone(connection, home)
         if head.size > before:
             plan(connection, Planned("act", Act(act="recovered", count=head.size - before)))
     publisher.keep(checkpoint)
@@ -175,7 +175,7 @@ def _admits(event: Event) -> bool:
     return isinstance(body, Act) and body.act == "joined"
 
 
-def _condemn_what_is_gone(connection: Connection, home: Home) -> None:
+def condemn_what_is_gone(connection: Connection, home: Home) -> None:
     """Note down the keys that erasures in the log have condemned: a backup may hold them still."""
     rules = Rules.of_service(home)
     rules.load(connection)

@@ -106,8 +106,16 @@ class Holding:
     account: Account = field(default_factory=dict)
 
 
-def value_wanted(value: str, matching_key: bytes, fields: tuple[str, ...] = SEARCHED) -> Wanted:
+def value_wanted(
+    value: str, matching_key: bytes, fields: tuple[str, ...] = SEARCHED, country: str = ""
+) -> Wanted:
     """Look for a value, in every field that it can be a value of.
+
+    Args:
+        value: in any writing.
+        matching_key: of the exchange.
+        fields: where it is looked for.
+        country: in which national numbers are read.
 
     Raises:
         GovernanceError: it can be a value of none.
@@ -116,9 +124,9 @@ def value_wanted(value: str, matching_key: bytes, fields: tuple[str, ...] = SEAR
     for name in fields:
         try:
             if name in DIGESTED_FIELDS:
-                writings[name] = frozenset(digest_all(name, value, matching_key))
+                writings[name] = frozenset(digest_all(name, value, matching_key, (), country))
             else:
-                writings[name] = frozenset(normalise_all(name, value))
+                writings[name] = frozenset(normalise_all(name, value, (), country))
         except NotNormalisable:
             continue
     if not writings:
@@ -201,13 +209,20 @@ class Subjects:
         self._decisions = decisions
 
     def answer(
-        self, value: str, name: str = "", *, full: bool = False, by: str = SERVICE
+        self,
+        value: str,
+        name: str = "",
+        *,
+        country: str = "",
+        full: bool = False,
+        by: str = SERVICE,
     ) -> tuple[Holding, ...]:
         """What is held about a value; that somebody was answered is on record, the value is not.
 
         Args:
             value: an e-mail address, a phone number, a name, …, in any writing.
             name: the field it is a value of; by default, any.
+            country: in which national numbers are read.
             full: with everything in these reports: for a person an operator has identified.
             by: the operator who answers.
 
@@ -216,7 +231,7 @@ class Subjects:
         """
         decisions = self._decisions
         key = base64.b64decode(decisions.home.matching_key())
-        wanted = value_wanted(value, key, (name,) if name else SEARCHED)
+        wanted = value_wanted(value, key, (name,) if name else SEARCHED, country)
         with decisions.database.read() as connection:
             decisions.signatory(connection, by)
             found = holdings(connection, decisions.founder, decisions.settings, wanted, full=full)

@@ -140,6 +140,18 @@ def approve(connection: Connection, signatory: Signatory, proposal_id: str) -> P
         raise GovernanceError(
             f"{signatory.name} proposed this: another operator has to approve it (--as OTHER)"
         )
+    connection.execute(
+        update(proposals).where(proposals.c.id == proposal.id).values(approved_by=signatory.name)
+    )
+    return replace(proposal, approved_by=signatory.name)
+
+
+def check_order(connection: Connection, proposal: Proposal) -> None:
+    """See that nothing has come between what was signed before and what is to be appended now.
+
+    Raises:
+        GovernanceError: something has.
+    """
     for number, event in enumerate(proposal.events):
         if event.seq != next_seq(connection, event.by, event.report) + number:
             raise GovernanceError(
@@ -147,10 +159,6 @@ def approve(connection: Connection, signatory: Signatory, proposal_id: str) -> P
                 "before that wait still: approve those first, or `acx exchange reject` this one "
                 "and propose it again"
             )
-    connection.execute(
-        update(proposals).where(proposals.c.id == proposal.id).values(approved_by=signatory.name)
-    )
-    return replace(proposal, approved_by=signatory.name)
 
 
 def reject(connection: Connection, proposal_id: str) -> None:

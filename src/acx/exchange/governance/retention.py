@@ -22,9 +22,11 @@ from acx.exchange.governance.docket import Docket, acts_about_reports
 from acx.exchange.governance.proposals import Proposal
 from acx.exchange.home import Settings
 from acx.exchange.sequencer.outbox import Planned
-from acx.exchange.storage.ledger import LogRow, erasable, read_versions
+from acx.exchange.storage.ledger import LogRow, erasable, parsed, read_versions
 from acx.exchange.storage.schema import entries, event_keys
 from acx.records.event import Act, Erasure, Event, Expiry
+from acx.records.report import Report
+from acx.records.test_subject import is_test_subject
 
 MAX_INDICES: Final = 5_000
 """Places in one event; what is more goes into several."""
@@ -134,9 +136,9 @@ class Retention:
 
     def expired(self, connection: Connection, now: datetime) -> dict[str, list[int]]:
         """The reports whose time is over and that nothing holds ► the places that go with them."""
-        holds = held(connection)
+        kept = {*held(connection), _test_report(connection)}
         settings = self._decisions.settings
-        due = [report for report in self._older(connection, settings, now) if report not in holds]
+        due = [report for report in self._older(connection, settings, now) if report not in kept]
         return erasable(connection, due)
 
     def _older(self, connection: Connection, settings: Settings, now: datetime) -> Iterator[str]:
@@ -237,6 +239,22 @@ def retention_years(settings: Settings, conduct: str) -> int:
 def expiries(indices: Sequence[int]) -> tuple[Planned, ...]:
     """The events by which the service lets entries expire."""
     return tuple(Planned("expiry", Expiry(indices=tuple(part))) for part in _parts(sorted(indices)))
+
+
+def _test_report(connection: Connection) -> str:
+    """The report about the test subject, which is there for good; empty if there is none."""
+    first = (
+        select(entries.c.report)
+        .where(entries.c.type == "report")
+        .order_by(entries.c.index)
+        .limit(1)
+    )
+    for report, _kind, row in read_versions(connection, connection.execute(first).scalars()):
+        event = parsed(row)
+        body = event.body() if event is not None else None
+        if isinstance(body, Report) and is_test_subject(body.account):
+            return report
+    return ""
 
 
 def _parts(indices: Sequence[int]) -> Iterator[Sequence[int]]:

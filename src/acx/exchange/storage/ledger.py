@@ -295,6 +295,12 @@ def destroy_condemned(connection: Connection) -> int:
     return connection.execute(delete(condemned)).rowcount
 
 
+def list_condemned(connection: Connection) -> tuple[int, ...]:
+    """The places whose keys are noted down for destruction."""
+    query = select(condemned.c.index).order_by(condemned.c.index)
+    return tuple(connection.execute(query).scalars())
+
+
 def condemned_left(connection: Connection) -> bool:
     """Whether keys are noted down that are not destroyed yet."""
     return connection.execute(select(condemned.c.index).limit(1)).first() is not None
