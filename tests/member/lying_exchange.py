@@ -13,6 +13,7 @@ import json
 import secrets
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from acx.log.checkpoint import Checkpoint, sign_checkpoint
+from acx.log.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
+from acx.log.cosignature import Cosigner
 from acx.log.entry import entry_of
-from acx.log.note import Signer
+from acx.log.note import Signer, add_signatures
 from acx.log.proof import LogProof
 from acx.member.replica import Trust
 from acx.records.account import Subject
@@ -113,6 +115,8 @@ class LyingExchange:
     entries: list[LogEntry] = field(default_factory=list)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     matching_key: bytes = bytes(range(32))
+    policy: str = ""
+    cosigned: str = ""
     answers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     seqs: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -182,6 +186,13 @@ class LyingExchange:
         root = tree([entry.leaf for entry in self.entries[:size]])
         return sign_checkpoint(Checkpoint(self.origin, size, root), signer or self.signer)
 
+    def cosign(self, *witnesses: Cosigner, size: int | None = None, at: int = 0) -> None:
+        """Have the log's head, or an earlier one, cosigned; it is shown from now on."""
+        note = self.note(size)
+        text = read_checkpoint(note).text
+        signatures = [witness.cosign(text, at or int(time.time())) for witness in witnesses]
+        self.cosigned = add_signatures(note, signatures)
+
     def receipt(self, index: int) -> str:
         leaves = [entry.leaf for entry in self.entries]
         return LogProof(index, tuple(path(index, leaves)), self.note()).text
@@ -193,6 +204,7 @@ class LyingExchange:
             log_key=self.signer.verifier.vkey,
             operators=tuple(public_key_text(key) for key in self.operators),
             matching_key=self.matching_key,
+            policy=self.policy,
         )
 
     def invite(self, url: str, relays: tuple[str, ...] = ()) -> Invite:
@@ -204,7 +216,7 @@ class LyingExchange:
                 Operator(name=f"op{number}", key=public_key_text(key))
                 for number, key in enumerate(self.operators)
             ),
-            witnesses="",
+            witnesses=self.policy,
             relays=relays,
             matching_key=base64_text(self.matching_key),
             invite_id="invite",
@@ -220,12 +232,14 @@ class LyingExchange:
         return {
             "entries": [self.entries[index].wire(index) for index in range(after + 1, last)],
             "checkpoint": self.note(),
+            "cosigned": self.cosigned,
         }
 
     def stream(self, handler: Any, *, after: int) -> None:
         """Send what there is and what comes, until the other side or `hang_up` ends it."""
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         sent = after + 1
+        told = ""
         self.hang_up.clear()
         try:
             while not self.hang_up.wait(0.01):
@@ -236,6 +250,9 @@ class LyingExchange:
                 if size > sent:
                     note = json.dumps(self.note(size))
                     handler.wfile.write(f"event: checkpoint\ndata: {note}\n\n".encode())
+                if told != self.cosigned:
+                    told = self.cosigned
+                    handler.wfile.write(f"event: cosigned\ndata: {json.dumps(told)}\n\n".encode())
                 handler.wfile.write(b": alive\n\n")
                 sent = size
         except OSError:
