@@ -19,11 +19,19 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.encode(value, enc_hook=str).decode())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows for people; with standard output piped, the same as tab-separated lines."""
-    if not sys.stdout.isatty():
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, beside: bool = False
+) -> None:
+    """Print rows for people; with the output piped, the same as tab-separated lines.
+
+    Args:
+        columns: their headings.
+        rows: a cell a column.
+        beside: on standard error, where standard output has other results.
+    """
+    if not (sys.stderr if beside else sys.stdout).isatty():
         for row in rows:
-            click.echo("\t".join(str(cell) for cell in row))
+            click.echo("\t".join(str(cell) for cell in row), err=beside)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -32,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    Console().print(table)
+    Console(stderr=beside).print(table)
 
 
 def note(message: str) -> None:

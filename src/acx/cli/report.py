@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from acx.member.home import Reported
     from acx.records.files import Rejects
 
+MAX_SHOWN = 60
+"""Characters of a value in a table."""
+
 
 @click.command()
 @click.argument("file")
@@ -35,6 +38,13 @@ if TYPE_CHECKING:
     help="Open a report even where another stands for the same actor.",
 )
 @click.option("--out", metavar="FILE", help="Write for each row what was done and what leaves.")
+@click.option(
+    "--lint-word",
+    "lint_words",
+    metavar="WORD",
+    multiple=True,
+    help="A word that must not leave, in any writing, beside those of the settings; repeatable.",
+)
 @posting_options
 @input_options
 @json_option
@@ -49,6 +59,7 @@ def report(
     only_amend: bool,
     always_new: bool,
     out: str | None,
+    lint_words: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -58,7 +69,8 @@ def report(
     (conduct, confirmed_by, confirmed_on, brands, categories, …). The wallet remembers what was
     said of each account id, so the same file again sends only what changed. A row that hits an
     active report at `exact` goes as a corroboration. Several reports go in random order with
-    gaps; what waits is safe in the outbox.
+    gaps; what waits is safe in the outbox. What would name this store is removed or coarsened, or
+    blocks the row; --dry-run shows each finding with the value.
     """
     from acx.cli.input import reading
     from acx.cli.output import note, print_json
@@ -68,6 +80,10 @@ def report(
 
     settings = posting.arguments | {"default_country": options["default_country"] or None}
     member = Member.open(home, settings)
+    if lint_words:
+        # Words add up: one that the settings hold back must not leave because another is named.
+        words = ",".join((member.settings.lint_words, *lint_words))
+        member = Member.open(home, settings | {"lint_words": words})
     beside = out or (file if file != "-" else "-")
     with reading(ctx, out=beside, **options) as given:
         rows = list(
@@ -89,9 +105,8 @@ def report(
         results = _results(done)
         for warning in done.warnings:
             note(f"acx: warning: {warning}")
-        for draft in done.drafts:
-            for finding in draft.findings:
-                note(f"held back, {draft.account or f'line {draft.line}'}: {finding}")
+        if not as_json:
+            _tell_findings(done.drafts, with_values=dry_run)
         if out:
             _write(results, out)
         if as_json:
@@ -200,12 +215,47 @@ def _results(done: Reported) -> list[dict[str, object]]:
             "action": draft.action,
             "report": report_id,
             "reason": draft.reason,
-            "held_back": draft.findings,
+            "findings": draft.findings,
             "leaves": msgspec.json.decode(draft.leaves) if draft.leaves else None,
             "acknowledged": acknowledged.get(report_id),
         }
         for draft, report_id in zip(done.drafts, done.reports, strict=True)
     ]
+
+
+def _tell_findings(drafts: Iterable[Draft], *, with_values: bool) -> None:
+    """What the lint found and did; the values only where a person asked to look at them."""
+    from acx.cli.output import note, print_table
+
+    found = [(draft, finding) for draft in drafts for finding in draft.findings]
+    if not with_values:
+        for draft, finding in found:
+            place = draft.account or f"line {draft.line}"
+            note(f"{finding.action}, {place}: {finding.explanation}")
+    elif found:
+        print_table(
+            ("line", "account", "field", "rule", "done", "value", "leaves", "why"),
+            [
+                (
+                    draft.line,
+                    draft.account,
+                    f"{finding.field} {finding.index + 1}",
+                    finding.rule,
+                    finding.action,
+                    _one_line(finding.value),
+                    _one_line(finding.left),
+                    finding.explanation.partition(": ")[2],
+                )
+                for draft, finding in found
+            ],
+            beside=True,
+        )
+
+
+def _one_line(value: str) -> str:
+    """A value for a terminal: no line breaks or control characters, and not too long."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 1] + "…"
 
 
 def _write(results: list[dict[str, object]], out: str) -> None:

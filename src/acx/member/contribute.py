@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -20,6 +20,9 @@ from acx.records.event import (
     report_id,
 )
 from acx.records.state import DisputeView, ReportView
+
+if TYPE_CHECKING:
+    from acx.records.leak import Finding
 
 STANDING: Final = ("active", "disputed", "suspended")
 
@@ -42,7 +45,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         contribution: what it changes or follows up; 0 for a new one.
         field: for a rejected row, the field at fault.
         reason: why nothing or something else is said.
-        findings: what was taken out of the row because it would have named us.
+        findings: what in the row would have named us, and what was done about it.
         file: where the row stands.
         line: its line there.
     """
@@ -56,7 +59,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     contribution: int = 0
     field: str = ""
     reason: str = ""
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     file: str = ""
     line: int = 0
 

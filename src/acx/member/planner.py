@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ from acx.member.wallet import Contribution, Wallet
 from acx.records.account import Subject
 from acx.records.event import MAX_FOLLOW_UPS, canonical
 from acx.records.files.reports import ReportRow
-from acx.records.leak import Contributor, clean
+from acx.records.leak import Contributor, Finding, clean
 from acx.records.leaving import subject_of
 from acx.records.report import Evidence, Report
 
@@ -70,7 +70,15 @@ class Planner:
             try:
                 report, findings = self._report(row)
             except _Rejected as rejected:
-                drafts.append(_draft(row, "rejected", field=rejected.field, reason=str(rejected)))
+                drafts.append(
+                    _draft(
+                        row,
+                        "rejected",
+                        field=rejected.field,
+                        reason=str(rejected),
+                        findings=rejected.findings,
+                    )
+                )
                 continue
             draft = self._known(row, report)
             if draft is None and self._only_amend:
@@ -95,16 +103,16 @@ class Planner:
                 f"{identifier} is a corroboration; withdraw it, and corroborate again"
             )
         try:
-            report, _ = self._report(row)
+            report, findings = self._report(row)
         except _Rejected as rejected:
             raise ContributionError(f"{rejected.field}: {rejected}") from None
         draft = self._reported_before(row, report, contribution)
         if draft.action != "amend":
             reason = draft.reason or "says this already"
             raise ContributionError(f"report {contribution.report} {reason}")
-        return draft
+        return msgspec.structs.replace(draft, findings=findings)
 
-    def _report(self, row: ReportRow) -> tuple[Report, tuple[str, ...]]:
+    def _report(self, row: ReportRow) -> tuple[Report, tuple[Finding, ...]]:
         """What may leave of a row, and what the lint took from it."""
         try:
             subject = subject_of(
@@ -130,13 +138,11 @@ class Planner:
         cleaned = clean(report, self._contributor, [row.account.id] if row.account.id else ())
         if cleaned.blocked:
             first = cleaned.blocked[0]
-            raise _Rejected(first.field, first.explanation)
+            raise _Rejected(first.field, first.explanation, cleaned.findings)
         left = cleaned.report.account
         if left == Subject(kind=left.kind, country=left.country):
             raise _Rejected("account", "nothing in it could ever be recognised: add a name or more")
-        return cleaned.report, tuple(
-            f"{finding.field}: {finding.explanation}" for finding in cleaned.findings
-        )
+        return cleaned.report, cleaned.findings
 
     def _evidence(self, row: ReportRow) -> tuple[Evidence, ...]:
         """What the row states, and what `acx evidence add` has kept against its account."""
@@ -273,22 +279,14 @@ class Planner:
 
 
 class _Rejected(Exception):
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, findings: tuple[Finding, ...] = ()) -> None:
         super().__init__(reason.removeprefix(f"{field}: "))
         self.field = field
+        self.findings = findings
 
 
-def _draft(row: ReportRow, action: Action, **said: object) -> Draft:
-    return msgspec.convert(
-        {
-            "action": action,
-            "account": row.account.id,
-            "file": row.file,
-            "line": row.line,
-            **said,
-        },
-        Draft,
-    )
+def _draft(row: ReportRow, action: Action, **said: Any) -> Draft:
+    return Draft(action=action, account=row.account.id, file=row.file, line=row.line, **said)
 
 
 def _digest(report: Report) -> str:

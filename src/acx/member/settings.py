@@ -96,6 +96,11 @@ class Settings:
         0.0, "Hours since the last sync after which screening refuses; 0 only warns, after a day."
     )
     default_country: str = _setting("", "Country in which national phone numbers are tried last.")
+    lint_words: str = _setting(
+        "",
+        "Words that must not leave with a report, separated by commas, beside those under "
+        "[contributor] in config.toml.",
+    )
     threads: int = _setting(0, "Threads that check signatures; 0 is one per processor.")
     source: Mapping[str, str] = field(default_factory=dict)
 

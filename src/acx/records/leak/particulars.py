@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from importlib.resources import files
 from typing import Final
 
 from acx.records.normalise.text import fold_text
 
 TICKET: Final = re.compile(
-    r"[\[(#]*\b(?:case|ticket|incident|order|claim|complaint|reference|ref|rma|sr|cs|inc|req|tkt)\b"
-    r"\.?\s*(?:id|nr|no|number|num)?\.?\s*[#:._-]*\s*(?=[a-z0-9-]*\d)[a-z0-9][a-z0-9-]{2,}[\])]?",
+    r"[\[(#]*(?:\b(?:case|ticket|incident|order|claim|complaint|reference|ref|rma|sr|cs|inc|req|tkt"
+    r"|vorgang|aktenzeichen|bestellung|auftrag|dossier|commande|expediente|pedido|pratica|ordine|zaak"
+    r"|bestelling|sprawa|zamówienie|заказ|дело|заявка)\b|工单|案件|订单|訂單|注文)"
+    r"\.?\s*(?:id|nr|no|n°|№|number|num|号|號|番号)?\.?\s*[#:._-]*\s*"
+    r"(?=[a-z0-9-]*\d)[a-z0-9][a-z0-9-]{2,}[\])]?",
     re.IGNORECASE,
 )
 """«case 48213», «Ticket #A-993»: a number of somebody's own system."""
@@ -49,8 +53,10 @@ TIME_IN_WORDS: Final = re.compile(
 
 LINK: Final = re.compile(r"(?:https?|ftp)://\S+|\bwww\.\S+", re.IGNORECASE)
 _LISTING: Final = re.compile(
-    r"/(?:dp|gp|itm|item|items|listing|listings|product|products|offer|offers|goods|detail|p|i)"
-    r"(?:/|\.|-|$)|-(?:p|i|g)-?\d{4,}|\d{6,}\.html?",
+    r"/(?:dp|gp|ip|itm|item|items|listing|listings|product|products|offer|offers|goods|detail|p|i"
+    r"|sku|ad|ads|angebot|artikel|article|articulo|annonce|anzeige|s-anzeige|oferta|ogloszenie"
+    r"|producto|produto|produit|produkt|prodotto|ml[a-z])"
+    r"(?:/|\.|-|$)|-(?:p|i|g)[-.]?\d{4,}|-i\.\d+\.\d+|\d{6,}\.html?",
     re.IGNORECASE,
 )
 _WEBSITE: Final = re.compile(
@@ -59,11 +65,10 @@ _WEBSITE: Final = re.compile(
 
 MAX_WORDS: Final = 20
 """In a name; companies of state come close."""
-_REMARK: Final = re.compile(
-    r"\b(?:we|us|our|he|she|they|customers?|buyers?|refund(?:ed)?|returned|said|told|called|asked|"
-    r"please|see|notes?|suspended|blocked|complain(?:ed|t)|investigat(?:ed|ion)|according|was|has)\b",
-    re.IGNORECASE,
+_TOLD: Final = frozenset(
+    (files(__package__) / "remark_words.txt").read_text(encoding="utf-8").split()
 )
+"""Words of telling, not of naming."""
 
 
 def without_trail(website: str) -> str:
@@ -77,10 +82,16 @@ def without_trail(website: str) -> str:
     return (match["scheme"] or "") + match["host"].rpartition("@")[2] + path
 
 
-def is_remark(value: str) -> bool:
-    """Whether a name is rather a text somebody wrote about it."""
-    words = len(value.split())
-    return "\n" in value or words > MAX_WORDS or (words > 6 and len(_REMARK.findall(value)) > 1)
+def is_remark(value: str, at_most: int = MAX_WORDS) -> bool:
+    """Whether a value is rather a text somebody wrote about it.
+
+    Args:
+        value: of a name, number or address.
+        at_most: words that such a value has at most.
+    """
+    words = re.findall(r"[^\W_]+", value.casefold())
+    told = sum(word in _TOLD for word in words)
+    return "\n" in value or len(value.split()) > at_most or (len(words) > 6 and told > 1)
 
 
 def title_tokens(title: str) -> str:

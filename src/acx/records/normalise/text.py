@@ -106,6 +106,11 @@ def fold_text(text: str) -> str:
     return _visible(unicodedata.normalize("NFKC", folded).casefold(), unicodedata)
 
 
+def without_invisible(text: str) -> str:
+    """The text without characters that nobody sees, line breaks and spaces apart."""
+    return text if text.isascii() and text.isprintable() else _INVISIBLE_RUN.sub("", text)
+
+
 def within_limit(field: str, text: str) -> str:
     """The same text, if an event has room for it.
 
