@@ -254,7 +254,9 @@ class Member:
 
     @property
     def contributor(self) -> Contributor:
-        """Who we are, from `[contributor]` in `config.toml`: what must not leave.
+        """Who we are: what must not leave.
+
+        From `[contributor]` in `config.toml`, with the words of the setting `lint_words`.
 
         Raises:
             SettingError: the table is wrong.
@@ -262,7 +264,9 @@ class Member:
         from acx.records.leak import Contributor, LeakError
 
         try:
-            return msgspec.convert(self._config.get("contributor", {}), Contributor)
+            profile = msgspec.convert(self._config.get("contributor", {}), Contributor)
+            more = filter(None, map(str.strip, self.settings.lint_words.split(",")))
+            return msgspec.structs.replace(profile, words=(*profile.words, *more))
         except (msgspec.ValidationError, LeakError) as error:
             raise SettingError(f"{self.home / CONFIG_FILE}: [contributor]: {error}") from None
 
