@@ -37,6 +37,15 @@ Object = dict[str, Any]
 STANDING: Final = frozenset({"active", "disputed", "suspended"})
 """States of a report that is there to act on."""
 
+ROLES: Final = (
+    {"subject": "identity", "actor": "threat-actor", "report": "report"}
+    | dict.fromkeys(INDICATED, "indicator")
+    | {"attributed-to": "relationship"}
+    | {f"indicates/{kind}": "relationship" for kind in INDICATED}
+    | {"contributors": "sighting", "outcomes": "sighting"}
+)
+"""Role of an object among a report's ► its type."""
+
 _SEEN: Final = ("blocked", "removed", "kept")
 """Outcomes of members that met the actor."""
 _CLASSES: Final = {"person": "individual", "organization": "organization", "": "unknown"}
@@ -115,7 +124,7 @@ def slots(report: str) -> dict[str, str]:
     Args:
         report: the report's id.
     """
-    return {role: stix_id(kind, report, role) for role, kind in _ROLES.items()}
+    return {role: stix_id(kind, report, role) for role, kind in ROLES.items()}
 
 
 def note_id(dispute: str) -> str:
@@ -125,16 +134,6 @@ def note_id(dispute: str) -> str:
         dispute: the event's id.
     """
     return stix_id("note", dispute)
-
-
-_ROLES: Final = (
-    {"subject": "identity", "actor": "threat-actor", "report": "report"}
-    | dict.fromkeys(INDICATED, "indicator")
-    | {"attributed-to": "relationship"}
-    | {f"indicates/{kind}": "relationship" for kind in INDICATED}
-    | {"contributors": "sighting", "outcomes": "sighting"}
-)
-"""Role of an object among a report's ► its type."""
 
 
 class _Made:
@@ -348,7 +347,7 @@ class _Made:
         return [report.conduct, self._view.state]
 
     def _slot(self, role: str, **properties: Any) -> Object:
-        return self._object(_ROLES[role], self._ids[role], **properties)
+        return self._object(ROLES[role], self._ids[role], **properties)
 
     def _object(self, kind: str, identifier: str, **properties: Any) -> Object:
         return {

@@ -11,6 +11,7 @@ operator, what two operators have signed, and what is gone. The rest is folded r
 entries, gives the same views as one that was followed all along.
 """
 
+from acx.records.state.governed import Governed
 from acx.records.state.kept import Entry
 from acx.records.state.reports import Reports, StateError
 from acx.records.state.view import DisputeView, Ignored, ReportView, State, Step
@@ -18,6 +19,7 @@ from acx.records.state.view import DisputeView, Ignored, ReportView, State, Step
 __all__ = [
     "DisputeView",
     "Entry",
+    "Governed",
     "Ignored",
     "ReportView",
     "Reports",
