@@ -131,6 +131,7 @@ class Publisher:
         self.published = self._read(home.public / CHECKPOINT_PATH)
         self._signed = self._read(self._high_water)
         self._keeping = threading.Lock()
+        self._stopped = ""
 
     @property
     def verifier(self) -> Verifier:
@@ -168,12 +169,18 @@ class Publisher:
             write_durably(self._high_water, checkpoint.note.encode(), mode=0o600)
             self._signed = checkpoint
 
+    def stop(self, reason: str) -> None:
+        """Sign nothing from now on; `check` says why."""
+        self._stopped = reason
+
     def check(self, head: Head) -> None:
-        """Refuse to go on from rows that are behind what was ever signed.
+        """Refuse to go on from rows that are behind what was ever signed, or beside it.
 
         Raises:
             LogBehind: a database from an old backup, say.
         """
+        if self._stopped:
+            raise LogBehind(self._stopped)
         for name, signed in (
             ("published", self.published),
             ("signed", self._signed),

@@ -15,7 +15,7 @@ from acx.log.policy import Witness
 from acx.log.tiles import TileReader, consistency_path
 from acx.log.witness import AddCheckpoint, Status, origin_hash
 
-TIMEOUT_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 3.0
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _ATTEMPTS: Final = 3
 """A witness that others ask too, such as an earlier leader, may have moved on in between."""

@@ -19,9 +19,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from acx.exchange.errors import LogBehind
 from acx.exchange.sequencer.publisher import Publisher
 from acx.exchange.witnessing.client import (
+    TIMEOUT_SECONDS,
     WitnessAhead,
     WitnessClient,
     WitnessContradicts,
@@ -37,8 +37,10 @@ ROUND_SECONDS: Final = 1.0
 """Between the beginnings of two rounds, so that witnesses are not asked for every commit."""
 PATIENCE_SECONDS: Final = 10.0
 """How long a round waits for enough witnesses."""
-COMPANY_SECONDS: Final = 2.0
+COMPANY_SECONDS: Final = 1.0
 """How long it waits for the others once enough have signed."""
+FIRST_ASKED_SECONDS: Final = 2.0
+"""How long whoever takes the lead waits for a witness."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
 """Between attempts with a witness that fails while nothing new is published."""
 
@@ -154,16 +156,17 @@ class Collector:
             _log.error("a witness is ahead of this log", extra={"reason": str(error)})
             self._learn(client)
         except WitnessContradicts as error:
-            _log.error("a witness has cosigned another log", extra={"reason": str(error)})
+            _log.error("a witness does not find the log continued", extra={"reason": str(error)})
+            self._learn(client)
         except WitnessFailed as error:
             _log.warning("not cosigned", extra={"reason": str(error)})
 
     def _learn(self, client: WitnessClient) -> None:
-        """See whether the log really signed more than it has: then it signs nothing further."""
+        """See whether the log's key signed more, or something else: then it signs no further."""
         with contextlib.suppress(WitnessFailed, OSError):
             seen = client.last(self._publisher.verifier)
             if seen is not None:
-                self._publisher.keep(seen)
+                take_notice(self._publisher, client.name, seen)
 
     def _publish(self, target: Checkpoint, signatures: Iterable[Signature]) -> bool:
         note = add_signatures(target.note, signatures)
@@ -176,22 +179,26 @@ class Collector:
         return True
 
 
-def clients(policy: Policy) -> list[WitnessClient]:
+def clients(policy: Policy, *, timeout: float = TIMEOUT_SECONDS) -> list[WitnessClient]:
     """The policy's witnesses that say where they answer."""
-    return [WitnessClient(name, w) for name, w in policy.witnesses.items() if w.url]
+    return [
+        WitnessClient(name, witness, timeout=timeout)
+        for name, witness in policy.witnesses.items()
+        if witness.url
+    ]
 
 
 def ask_what_was_signed(publisher: Publisher, policy: Policy) -> None:
     """Compare with what the witnesses have seen, before anything is signed.
 
     More than the rows hold is noted down as signed, so that nothing is signed until it is brought
-    back. A witness that is down is passed over: then the high-water file has to do.
+    back; nor is anything signed beside another log. A witness that is down is passed over: then the
+    high-water file has to do.
 
     Raises:
-        LogBehind: a witness has cosigned another log of ours.
         OSError: the high-water file cannot be written.
     """
-    asked = clients(policy)
+    asked = clients(policy, timeout=FIRST_ASKED_SECONDS)
     if not asked:
         return
     with ThreadPoolExecutor(len(asked), "acx-witness") as pool:
@@ -203,16 +210,25 @@ def ask_what_was_signed(publisher: Publisher, policy: Policy) -> None:
         except WitnessFailed as error:
             _log.warning("a witness was not asked", extra={"reason": str(error)})
             continue
-        if seen is None:
-            continue
-        if seen.size > publisher.published.size:
-            publisher.keep(seen)
-        elif _other_root(publisher, seen):
-            raise LogBehind(
-                f"witness {client.name} has cosigned another log of {seen.size} entries under this"
-                " log's key: nothing is signed, because the log has forked. Keep both, and tell the"
-                " members"
-            )
+        if seen is not None:
+            take_notice(publisher, client.name, seen)
+
+
+def take_notice(publisher: Publisher, witness: str, seen: Checkpoint) -> None:
+    """Hold what a witness has cosigned against what is published.
+
+    Args:
+        publisher: signs nothing from now on if the two do not go together.
+        witness: its name.
+        seen: signed by this log's key.
+    """
+    if seen.size > publisher.published.size:
+        publisher.keep(seen)
+    elif _other_root(publisher, seen):
+        publisher.stop(
+            f"witness {witness} has cosigned another log of {seen.size} entries under this log's"
+            " key: nothing is signed, because the log has forked. Keep both, and tell the members"
+        )
 
 
 def _other_root(publisher: Publisher, seen: Checkpoint) -> bool:
