@@ -21,9 +21,8 @@ from acx.errors import AcxError
 from acx.exchange.errors import Forbidden, Unauthenticated
 from acx.exchange.feed.collection import Item, Page
 from acx.exchange.serving import Service
-from acx.web.exchange_api.problems import NotFound
-from acx.web.taxii.errors import on_error
-from acx.web.taxii.negotiation import STIX, TAXII, check_accept
+from acx.web.taxii.errors import TAXII, NotFound, Problem, error_handler
+from acx.web.taxii.negotiation import STIX, check_accept
 from acx.web.taxii.query import Query, format_next, parse_query
 
 PREFIX: Final = "/taxii2"
@@ -37,7 +36,10 @@ Json = dict[str, Any]
 
 
 def taxii_app(
-    service: Service, admit: Callable[[str], Awaitable[object]], threads: Executor
+    service: Service,
+    admit: Callable[[str], Awaitable[object]],
+    threads: Executor,
+    problem_type: Callable[[Exception], Problem],
 ) -> Starlette:
     """The ASGI application, to be mounted at `PREFIX`.
 
@@ -45,6 +47,7 @@ def taxii_app(
         service: the exchange.
         admit: counts a request of the member whose token it is given, and raises for anybody else.
         threads: for what may wait for the disk.
+        problem_type: tells the kind of an error of the exchange.
     """
     api = _Api(service, admit, threads)
     collection = f"/{ROOT}/collections/{{collection}}/"
@@ -60,6 +63,7 @@ def taxii_app(
         (f"{objects}{{object}}/", api.objects),
         (f"{objects}{{object}}/versions/", api.versions),
     ]
+    on_error = error_handler(problem_type)
     app = Starlette(
         routes=[
             *(Route(path, endpoint, methods=["GET"]) for path, endpoint in routes),

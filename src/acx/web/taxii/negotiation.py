@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from acx.errors import AcxError
+from acx.web.taxii.errors import TAXII, NotAcceptable
 
-TAXII: Final = "application/taxii+json;version=2.1"
 STIX: Final = "application/stix+json;version=2.1"
 
 _ANY: Final = frozenset({"*/*", "application/*"})
-
-
-class NotAcceptable(AcxError):
-    """The client takes no media type that is spoken here."""
 
 
 def check_accept(accept: str) -> None:
