@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from acx.cli.options import fail_on_option, input_options, json_option, level_option, prior_option
+from acx.cli.explain import check_drawing, explain_out_option
+from acx.cli.options import (
+    fail_on_option,
+    input_options,
+    json_option,
+    level_option,
+    prior_option,
+    weights_option,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from acx.cli.input import Input
+    from acx.matching import MatchOptions
 
 
 @click.command()
 @click.argument("accounts")
 @click.option("--against", required=True, metavar="ACCOUNTS", help="The accounts to find.")
-@click.option("--out", required=True, metavar="HITS", help="Where hits go: .csv, .jsonl, …; or -.")
+@click.option("--out", metavar="HITS", help="Where hits go: .csv, .jsonl, …; or -.")
 @level_option
 @prior_option
+@weights_option
+@click.option(
+    "--explain",
+    nargs=2,
+    metavar="A B",
+    help="Show how the account A and the subject B compare, field by field, hit or not.",
+)
+@explain_out_option
+@click.option(
+    "--estimate", is_flag=True, help="Estimate m, u and the prior from the two files, by EM."
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Learn from pairs with a label (account_id, subject_id, label: true or false); a part is"
+    " kept back to check on. With --estimate, from both.",
+)
+@click.option("--out-weights", metavar="FILE", help="Where estimated weights go, as JSON; or -.")
 @fail_on_option
 @input_options
 @json_option
@@ -25,9 +57,15 @@ def match(
     /,
     accounts: str,
     against: str,
-    out: str,
+    out: str | None,
     level: str,
     prior: float | None,
+    weights: Path | None,
+    explain: tuple[str, str] | None,
+    explain_out: Path | None,
+    estimate: bool,
+    labels: str | None,
+    out_weights: str | None,
     fail_on: str | None,
     as_json: bool,
     **options: Any,
@@ -37,50 +75,143 @@ def match(
     ACCOUNTS and the accounts to find are JSON Lines, CSV, Parquet or XLSX, a folder, a glob, or -
     for standard input. A file against itself leaves out each row itself. HITS has account_id,
     subject_id, level, probability and reasons, most probable first.
+
+    With --estimate or --labels, weights are estimated first, and HITS, if asked for, are made with
+    them. With --explain, one pair is shown instead.
     """
-    import polars as pl
+    import msgspec
 
-    from acx.cli.input import meets, reading
-    from acx.cli.output import note, print_json, progress
+    from acx.cli.input import reading
+    from acx.cli.output import progress
     from acx.matching import MatchOptions
-    from acx.matching import match as match_accounts
-    from acx.records.files import read_accounts, write_table
+    from acx.matching.weights import load, save
 
+    learning = estimate or labels is not None
+    if not (out or learning or explain):
+        raise click.UsageError("say what to do: --out HITS, --explain A B, --estimate or --labels")
+    if explain and (out or learning):
+        raise click.UsageError("--explain shows one pair: leave out --out, --estimate and --labels")
+    if learning and weights is not None and ctx.get_parameter_source("weights") is not _FROM_ENV:
+        raise click.UsageError(
+            "--weights are what --estimate and --labels are to find: leave it out"
+        )
+    for name, value, needs in (
+        ("--explain-out", explain_out, "--explain" if not explain else ""),
+        ("--out-weights", out_weights, "--estimate or --labels" if not learning else ""),
+        ("--fail-on", fail_on, "--out" if not out else ""),
+    ):
+        if value is not None and needs:
+            raise click.UsageError(f"{name} goes with {needs}")
+    check_drawing(explain_out)
     same_file = accounts == against or (
         Path(accounts).exists() and Path(against).exists() and Path(accounts).samefile(against)
     )
-    with reading(ctx, out=out, **options) as given, progress("matching", quiet=as_json):
-
-        def frame(source: str) -> pl.DataFrame:
-            return pl.concat(
-                read_accounts(
-                    source, rejects=given.rejects, mapping=given.mapping, encoding=given.encoding
-                )
-            )
-
-        subjects = frame(against)
-        sellers = subjects if same_file else frame(accounts)
-        hits = match_accounts(
-            sellers,
-            subjects,
-            options=MatchOptions(
-                level=level,
-                default_country=given.default_country,
-                same_file=same_file,
-                prior=MatchOptions().prior if prior is None else prior,
-            ),
+    place = out or out_weights or str(explain_out or "-")
+    with reading(ctx, out=place, **options) as given, progress("matching", quiet=as_json):
+        how = MatchOptions(
+            level=level,
+            default_country=given.default_country,
+            same_file=same_file,
+            prior=MatchOptions().prior if prior is None else prior,
+            weights=None if weights is None or learning else load(weights).table(),
         )
-        write_table([hits], out, joiners={"reasons": ";"})
-        counts = dict(hits.group_by("level").len().iter_rows())
-        summary = {
-            "accounts": len(sellers),
-            "against": len(subjects),
-            "hits": {name: counts.get(name, 0) for name in ("exact", "strong", "possible")},
-            "out": out,
-        }
-        if as_json and out != "-":
-            print_json(summary)
-        elif out != "-":
-            found = ", ".join(f"{counts.get(n, 0)} {n}" for n in ("exact", "strong", "possible"))
-            note(f"{len(sellers)} accounts against {len(subjects)}: {found} -> {out}")
-        given.hits_found = meets(fail_on, counts)
+        subjects = _read(against, given)
+        sellers = subjects if same_file else _read(accounts, given)
+        if explain:
+            _explain(sellers, subjects, explain, how, explain_out, as_json=as_json)
+            return
+        if learning:
+            from acx.cli.estimate import read_labels, show
+            from acx.matching.estimate import estimate as estimate_weights
+            from acx.matching.labels import NO_LABELS
+
+            known = read_labels(labels, sellers, subjects, given) if labels else NO_LABELS
+            learnt = estimate_weights(sellers, subjects, options=how, labels=known, by_em=estimate)
+            if out_weights is not None:
+                save(learnt.weights, out_weights)
+            if "-" not in (out, out_weights):
+                show(learnt, as_json=as_json, out_weights=out_weights)
+            how = msgspec.structs.replace(how, weights=learnt.weights.table())
+        if out:
+            _match(sellers, subjects, how, out, fail_on, given, as_json=as_json and not learning)
+
+
+_FROM_ENV = click.core.ParameterSource.ENVIRONMENT
+
+
+def _read(source: str, given: Input) -> pl.DataFrame:
+    import polars as pl
+
+    from acx.records.files import read_accounts
+
+    return pl.concat(
+        read_accounts(source, rejects=given.rejects, mapping=given.mapping, encoding=given.encoding)
+    )
+
+
+def _match(
+    sellers: pl.DataFrame,
+    subjects: pl.DataFrame,
+    how: MatchOptions,
+    out: str,
+    fail_on: str | None,
+    given: Input,
+    *,
+    as_json: bool,
+) -> None:
+    """Match, write HITS, and say how many there are."""
+    from acx.cli.input import meets
+    from acx.cli.output import note, print_json
+    from acx.matching import match as match_accounts
+    from acx.records.files import write_table
+
+    hits = match_accounts(sellers, subjects, options=how)
+    write_table([hits], out, joiners={"reasons": ";"})
+    counts = dict(hits.group_by("level").len().iter_rows())
+    levels = {name: counts.get(name, 0) for name in ("exact", "strong", "possible")}
+    if as_json and out != "-":
+        print_json({"accounts": len(sellers), "against": len(subjects), "hits": levels, "out": out})
+    elif out != "-":
+        found = ", ".join(f"{count} {name}" for name, count in levels.items())
+        note(f"{len(sellers)} accounts against {len(subjects)}: {found} -> {out}")
+    given.hits_found = meets(fail_on, counts)
+
+
+def _explain(
+    sellers: pl.DataFrame,
+    subjects: pl.DataFrame,
+    pair: tuple[str, str],
+    how: MatchOptions,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show how one pair compares, values as common as they are in both files."""
+    from acx.cli.explain import show, waterfall
+    from acx.matching import SubjectIndex
+    from acx.matching.model import weights
+
+    account = _account(sellers, pair[0], "ACCOUNTS")
+    subject = _account(subjects, pair[1], "the file given by --against")
+    index = SubjectIndex.build(subjects, options=how)
+    if not how.same_file:
+        index.observe(sellers)
+    explanation = index.explain(account, pair[1])
+    table = weights() if how.weights is None else how.weights
+    drawn = waterfall(
+        explanation, account, subject, table=table, default_country=how.default_country
+    )
+    show(drawn, out, as_json=as_json)
+
+
+def _account(accounts: pl.DataFrame, wanted: str, where: str) -> Any:
+    import msgspec
+    import polars as pl
+
+    from acx.matching import UnknownSubject
+    from acx.records.account import FIELDS, Account
+
+    found = accounts.filter(pl.col("id") == wanted).select(FIELDS)
+    if found.is_empty():
+        raise UnknownSubject(f"{wanted!r} is no account's id in {where}; see its column id")
+    return msgspec.convert(found.row(0, named=True), Account)

@@ -39,6 +39,13 @@ prior_option = click.option(
     default=None,
     help="Probability that an account has a match before anything is compared.",
 )
+weights_option = click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="ACX_WEIGHTS",
+    metavar="FILE",
+    help="Match with these estimated weights (or ACX_WEIGHTS) instead of those that acx ships.",
+)
 fail_on_option = click.option(
     "--fail-on",
     type=click.Choice(LEVELS),

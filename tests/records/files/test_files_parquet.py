@@ -78,16 +78,19 @@ def test_numbers_structures_and_whatever_is_carried_are_text(tmp_path: Path) -> 
         "id": pa.array(["1", "2"]),
         "price": pa.array([19.9, None]),
         "things": pa.array([[{"a": 1}], None]),
+        "label": pa.array([True, False]),
     }
     declared = [
         Column(name="id"),
         Column(name="price", number=True),
         Column(name="things", structure=list[dict[str, int]]),
+        Column(name="label", as_written=True, one_of=("true", "false")),
     ]
+    expected = [("19.9", '[{"a":1}]', "true"), ("", "", "false")]
     reading = table(written(tmp_path, columns), tmp_path, declared)
-    assert reading.frame.select("price", "things").rows() == [("19.9", '[{"a":1}]'), ("", "")]
-    reading = accounts(tmp_path / "a.parquet", tmp_path, carry=["things", "price"])
-    assert reading.frame.select("price", "things").rows() == [("19.9", '[{"a":1}]'), ("", "")]
+    assert reading.frame.select("price", "things", "label").rows() == expected
+    reading = accounts(tmp_path / "a.parquet", tmp_path, carry=["things", "price", "label"])
+    assert reading.frame.select("price", "things", "label").rows() == expected
 
 
 def test_a_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

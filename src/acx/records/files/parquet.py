@@ -166,6 +166,8 @@ class _Column:
             return pc.strftime(array, format="%Y-%m-%d")
         if pa.types.is_floating(kind):
             return self._float_text(array)
+        if pa.types.is_boolean(kind) and self._shape is Shape.CARRIED:
+            return array.cast(pa.large_string())
         raise self._wrong(kind)
 
     def _float_text(self, array: pa.Array) -> pa.Array:

@@ -48,6 +48,7 @@ class Column:
         many: whether it holds a list of values; else one, empty if missing.
         required: whether every row must have a value.
         number: whether JSON and Parquet may hold numbers in it; it is text all the same.
+        as_written: whether they may hold anything in it, true and false too; likewise.
         exact: whether a number that a spreadsheet has rounded (`4.93E+11`) is refused.
         structure: for JSON, the type it must parse as (msgspec's); it is given as JSON text.
         one_of: the closed list its values are of, met without regard to case.
@@ -60,6 +61,7 @@ class Column:
     many: bool = False
     required: bool = False
     number: bool = False
+    as_written: bool = False
     exact: bool = False
     structure: Any = None
     one_of: Sequence[str] = ()
@@ -74,6 +76,8 @@ class Column:
             return Shape.LIST
         if self.structure is not None:
             return Shape.STRUCTURE
+        if self.as_written:
+            return Shape.CARRIED
         return Shape.NUMBER if self.number else Shape.TEXT
 
     @property
