@@ -5,15 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.exchange.founding import fast_directory
-from tests.witness.witnessing import serving, witnessing
+from tests.witness.witnessing import eventually, serving, witnessing
 
 from acx.exchange.errors import GovernanceError, LogBehind
 from acx.exchange.home import Home
@@ -27,14 +26,6 @@ from acx.log.note import Verifier
 from acx.log.policy import parse_policy
 from acx.records.invite import parse_invite
 from acx.witness.witness import Witness
-
-
-def eventually(done: Callable[[], object]) -> None:
-    """Wait until something is so, however busy the machine."""
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,3 +81,11 @@ def serving(witness: Witness) -> Iterator[str]:
 
 def add(url: str, body: bytes) -> httpx.Response:
     return httpx.post(f"{url}/add-checkpoint", content=body, timeout=30, trust_env=False)
+
+
+def eventually(done: Callable[[], object]) -> None:
+    """Wait until something is so, however busy the machine."""
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
