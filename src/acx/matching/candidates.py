@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from acx.matching.compare import compare
-from acx.matching.compiled import F64, I64, U8, U64, inner, kernel, to_int
+from acx.matching.compiled import F64, I32, I64, U8, inner, kernel, keyed, to_int
 from acx.matching.frequencies import Frequencies
 from acx.matching.images import BANDS, band_key
-from acx.matching.keys import key_bounds, row_keys
 from acx.matching.model import FIELDS, Weights
 from acx.matching.profiles import Profiles
-from acx.matching.table import MOST_SHARERS, Table, locate
+from acx.matching.table import MOST_SHARERS, Found, Table, locate
 
 READ: Final = 320
 """Subjects that the keys of one account may lead to."""
@@ -52,8 +51,8 @@ class _Scratch(NamedTuple):
     """Memory that one thread's search uses again for each account.
 
     Attributes:
-        keys: keys of the account, then places of those that subjects have.
-        places: the places, the rarest key's first.
+        found: places of the account's keys in the table.
+        places: the same, the rarest key's first.
         sizes: how many keys have how many sharers.
         subject: a hash table of candidates: the subject in each slot, -1 if free.
         score: the candidates' scores.
@@ -61,8 +60,8 @@ class _Scratch(NamedTuple):
         outcome: the comparison of one pair.
     """
 
-    keys: U64
-    places: I64
+    found: I32
+    places: I32
     sizes: I64
     subject: I64
     score: F64
@@ -72,6 +71,7 @@ class _Scratch(NamedTuple):
 
 def screen_rows(
     accounts: Profiles,
+    found: Found,
     subjects: Subjects,
     frequencies: Frequencies,
     weights: Weights,
@@ -82,6 +82,7 @@ def screen_rows(
 
     Args:
         accounts: who is screened.
+        found: which of the subjects' keys they have.
         subjects: who may be found.
         frequencies: how common values are.
         weights: the model.
@@ -92,12 +93,11 @@ def screen_rows(
         Hits × 2: row of the account, row of the subject.
     """
     first, last = 0, len(accounts.starts) - 1
-    room = np.diff(key_bounds(accounts, first, last))
-    room += 16 * BANDS * np.diff(accounts.images.starts)
+    room = np.diff(found.starts) + 16 * BANDS * np.diff(accounts.images.starts)
     most = int(room.max(initial=0))
     scratch = _Scratch(
-        np.empty(most, np.uint64),
-        np.empty(most, np.int64),
+        np.empty(most, np.int32),
+        np.empty(most, np.int32),
         np.empty(MOST_SHARERS + 2, np.int64),
         np.full(_SLOTS, -1, np.int64),
         np.empty(_SLOTS, np.float64),
@@ -105,18 +105,29 @@ def screen_rows(
         np.empty((2, len(FIELDS))),
     )
     hits = np.empty((last - first + COMPARED * 4, 2), np.int64)
-    found: list[npt.NDArray[np.int64]] = []
+    written: list[npt.NDArray[np.int64]] = []
     while first < last:
         first, count = _screen(
-            accounts, first, last, subjects, frequencies, weights, needed, same, scratch, hits
+            accounts,
+            found,
+            first,
+            last,
+            subjects,
+            frequencies,
+            weights,
+            needed,
+            same,
+            scratch,
+            hits,
         )
-        found.append(hits[:count].copy())
-    return np.concatenate(found) if found else hits[:0]
+        written.append(hits[:count].copy())
+    return np.concatenate(written) if written else hits[:0]
 
 
 @kernel
 def _screen(
     accounts: Profiles,
+    found: Found,
     first: int,
     last: int,
     subjects: Subjects,
@@ -134,7 +145,7 @@ def _screen(
     for row in range(first, last):
         if written + READ > len(hits) and written > 0:
             return row, written
-        candidates = _gather(accounts, row, subjects.table, frequencies, scratch)
+        candidates = _gather(accounts, found, row, subjects.table, frequencies, scratch)
         least = _cut(candidates, scratch)
         if least < needed + SURPLUS:
             least = needed + SURPLUS
@@ -144,7 +155,9 @@ def _screen(
             slots[slot] = -1
             if score < least or alive[subject] == 0 or (same >= 0 and subject == row + same):
                 continue
-            total = compare(accounts, row, profiles, subject, frequencies, weights, scratch.outcome)
+            total = compare(
+                accounts, row, profiles, subject, frequencies, weights, needed, scratch.outcome
+            )
             if total >= needed and written < len(hits):
                 hits[written, 0], hits[written, 1] = row, subject
                 written += 1
@@ -153,16 +166,24 @@ def _screen(
 
 @inner
 def _gather(
-    accounts: Profiles, row: int, table: Table, frequencies: Frequencies, scratch: _Scratch
+    accounts: Profiles,
+    found: Found,
+    row: int,
+    table: Table,
+    frequencies: Frequencies,
+    scratch: _Scratch,
 ) -> int:
     """Score the subjects that share keys with a row; returns how many, their slots in `used`."""
-    count = row_keys(accounts, row, scratch.keys)
-    count = _image_neighbours(accounts, row, scratch.keys, count)
-    found = _by_rarity(table, count, scratch)
+    count = 0
+    for i in range(found.starts[row], found.starts[row + 1]):
+        scratch.found[count] = found.places[i]
+        count += 1
+    count = _image_neighbours(accounts, row, table, scratch.found, count)
+    count = _by_rarity(table, count, scratch)
     places, slots, scores, used = scratch.places, scratch.subject, scratch.score, scratch.used
     starts, rows = table.starts, table.rows
     candidates, reading = 0, 0
-    for k in range(found):
+    for k in range(count):
         place = places[k]
         start, end = starts[place], starts[place + 1]
         reading += end - start
@@ -173,6 +194,8 @@ def _gather(
             worth = MOST_KEY_BITS
         for p in range(start, end):
             subject = to_int(rows[p])
+            if subject < 0:
+                continue
             slot = (subject * 2654435761) & (_SLOTS - 1)
             while slots[slot] >= 0 and slots[slot] != subject:
                 slot = (slot + 1) & (_SLOTS - 1)
@@ -186,42 +209,43 @@ def _gather(
 
 
 @inner
-def _image_neighbours(accounts: Profiles, row: int, keys: U64, count: int) -> int:
-    """Add the keys of all bands that differ in one bit."""
+def _image_neighbours(accounts: Profiles, row: int, table: Table, found: I32, count: int) -> int:
+    """Add the places of all bands that differ in one bit; returns how many places there are."""
     starts, bits = accounts.images.starts, accounts.images.bits
     for j in range(starts[row], starts[row + 1]):
         for band in range(BANDS):
             for bit in range(16):
                 flipped = np.uint64(1) << np.uint64(bit)
-                keys[count] = band_key(bits, j, band, flipped)
-                count += 1
+                key = keyed(table.secret, band_key(bits, j, band, flipped))
+                place = locate(table.keys, table.directory, table.shift, key)
+                if place >= 0:
+                    found[count] = place
+                    count += 1
     return count
 
 
 @inner
 def _by_rarity(table: Table, count: int, scratch: _Scratch) -> int:
-    """Places of keys that subjects have, the rarest first (a counting sort)."""
-    keys, sizes, places = scratch.keys, scratch.sizes, scratch.places
-    known, directory, starts = table.keys, table.directory, table.starts
+    """Sort places by how many subjects have their key (a counting sort); returns how many have."""
+    found, sizes, places, starts = scratch.found, scratch.sizes, scratch.places, table.starts
     for size in range(len(sizes)):
         sizes[size] = 0
-    found = 0
+    kept = 0
     for k in range(count):
-        place = locate(known, directory, table.shift, keys[k])
-        if place >= 0:
-            size = starts[place + 1] - starts[place]
-            if size > 0:
-                sizes[size + 1] += 1
-                keys[found] = np.uint64(place)
-                found += 1
+        place = found[k]
+        size = starts[place + 1] - starts[place]
+        if size > 0:
+            sizes[size + 1] += 1
+            found[kept] = place
+            kept += 1
     for size in range(1, len(sizes)):
         sizes[size] += sizes[size - 1]
-    for k in range(found):
-        place = to_int(keys[k])
+    for k in range(kept):
+        place = found[k]
         size = starts[place + 1] - starts[place]
         places[sizes[size]] = place
         sizes[size] += 1
-    return found
+    return kept
 
 
 @inner

@@ -152,21 +152,27 @@ def hits_of(
 
 
 def hits_frame(
-    account_ids: pl.Series, subject_ids: pl.Series, outcomes: F64, prior: float, least: str
+    shown: pl.DataFrame, subject_ids: pl.Series, outcomes: F64, prior: float, least: str
 ) -> pl.DataFrame:
-    """Pairs that are hits of at least a level, with their reasons, in no order."""
+    """Pairs that are hits of at least a level, with their reasons, in no order.
+
+    Args:
+        shown: the accounts' `account_id`, and what else hits show of them.
+        subject_ids: the subjects' ids.
+        outcomes: pairs × 2 × fields, as `compare` leaves them.
+        prior: bits.
+        least: weakest level to return.
+    """
     probability, place = levels(outcomes, prior)
     kept = np.flatnonzero(place <= LEVELS.index(least))
-    return pl.DataFrame(
-        {
-            "account_id": account_ids.gather(kept),
-            "subject_id": subject_ids.gather(kept),
-            "level": [LEVELS[p] for p in place[kept]],
-            "probability": probability[kept],
-            "reasons": [reasons(outcomes[p], prior) for p in kept],
-        },
-        schema=HITS,
-    )
+    columns = {
+        "account_id": shown["account_id"].gather(kept),
+        "subject_id": subject_ids.gather(kept),
+        "level": [LEVELS[p] for p in place[kept]],
+        "probability": probability[kept],
+        "reasons": [reasons(outcomes[p], prior) for p in kept],
+    }
+    return pl.DataFrame(columns, schema=HITS).hstack(shown.drop("account_id")[kept])
 
 
 def reasons(outcome: F64, prior: float) -> list[str]:

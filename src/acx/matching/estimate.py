@@ -29,14 +29,16 @@ import polars as pl
 from acx import __version__
 from acx.matching.candidates import Subjects, screen_rows
 from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, compare_pairs
-from acx.matching.compiled import F64, I64, U64, kernel
+from acx.matching.compiled import F64, I64, U64, kernel, keyed
 from acx.matching.decide import SMALLEST_CROWD, levels, prior_bits
 from acx.matching.errors import NothingToLearn
-from acx.matching.frequencies import Frequencies, frequencies_of
-from acx.matching.keys import all_keys, value_key
+from acx.matching.frequencies import Frequencies
+from acx.matching.index import SubjectIndex
+from acx.matching.keys import keys_of, value_key
 from acx.matching.labels import NO_LABELS, Evaluation, LabelledPairs, evaluate
 from acx.matching.mixture import (
     ONE_ACTOR,
+    PSEUDO_COUNT,
     TWO_ACTORS,
     UNKNOWN,
     Fit,
@@ -49,7 +51,7 @@ from acx.matching.mixture import (
 from acx.matching.model import FIELDS, MAX_LEVELS, NUMBERS, Weights, weights
 from acx.matching.options import MatchOptions
 from acx.matching.profiles import Profiles, joined, of_frame, selected
-from acx.matching.table import SELLERS, SUBJECTS, Table, build_table, count, places_of
+from acx.matching.table import Keys, Table, located
 from acx.matching.threads import in_threads
 from acx.matching.values import FIELD_BITS
 from acx.matching.weights import (
@@ -221,26 +223,21 @@ class _Files:
         labels: LabelledPairs,
     ) -> _Files:
         """Prepare both files, and count."""
-        found = joined(_prepared(subjects, options, subjects=True))
-        table = build_table([all_keys(found)])
+        index = SubjectIndex.build(subjects, options=options)
         if not options.same_file:
-            for batch in _batches(accounts):
-                keys = [all_keys(each)[0] for each in _prepared(batch, options)]
-                count(table.counts, places_of(table, np.concatenate(keys)), SELLERS, 1)
+            index.observe(accounts)
         sample = np.linspace(0, len(accounts) - 1, min(SAMPLE, len(accounts))).astype(np.int64)
         known = np.unique(labels.accounts)
         place = np.concatenate([sample, known])
         moved = len(sample) + np.searchsorted(known, labels.accounts)
-        nobody = build_table([all_keys(of_frame(subjects.clear(), options, subjects=True))])
-        counted = len(subjects) + (0 if options.same_file else len(accounts))
         return cls(
             options,
             len(accounts),
             joined(_prepared(accounts[place], options)),
             place,
             len(sample),
-            Subjects(found, np.ones(len(subjects), np.uint8), table),
-            frequencies_of(table, nobody, counted),
+            index.subjects,
+            index.frequencies(),
             labels._replace(accounts=moved),
         )
 
@@ -271,8 +268,10 @@ class _Files:
 
         def screened(start: int) -> I64:
             part = np.arange(start, min(start + BATCH, self.sampled))
+            profiles = selected(self.profiles, part)
             rows = screen_rows(
-                selected(self.profiles, part),
+                profiles,
+                located(self.table, keys_of(profiles, self.table.secret)),
                 self.subjects,
                 self.frequencies,
                 weights(),
@@ -326,7 +325,7 @@ class _Files:
         return level, bits - m
 
     def by_chance(self) -> _Chance:
-        """How random pairs compare; the same ones each time."""
+        """How random pairs compare that do not look like one actor; the same ones each time."""
         rng = np.random.default_rng(0)
         rows = np.column_stack(
             [
@@ -334,16 +333,16 @@ class _Files:
                 rng.integers(0, len(self.subjects.alive), RANDOM_PAIRS),
             ]
         )
-        rows = rows[self._others(rows)]
-        level = self.compared(rows, weights())[:, LEVEL].astype(np.int64)
+        outcomes = self.compared(rows[self._others(rows)], weights())
+        probability, _ = levels(outcomes, prior_bits(self.options.prior, len(self.subjects.alive)))
+        level = outcomes[probability < 0.5, LEVEL].astype(np.int64)
         compared = (level != ABSENT).sum(axis=0).astype(np.float64)
         seen = np.stack([(level == place).sum(axis=0) for place in range(MAX_LEVELS)], axis=1)
-        differ = (level == DIFFERENT).sum(axis=0)
         return _Chance(
-            compared / max(len(rows), 1),
-            seen.astype(np.float64),
-            compared,
-            (differ + 1) / (compared + 1),
+            both=compared / max(len(level), 1),
+            seen=seen.astype(np.float64),
+            compared=compared,
+            differs=((level == DIFFERENT).sum(axis=0) + 1) / (compared + 1),
         )
 
     def agreeing(self, field: str, place: int) -> float:
@@ -351,9 +350,12 @@ class _Files:
         profiles = self.subjects.profiles
         about = profiles.about & FIELD_BITS == NUMBERS[field]
         codes = profiles.codes[about, place]
-        keys = np.unique(_value_keys(codes[codes != 0], NUMBERS[field], place))
-        found = self.table.counts[places_of(self.table, keys)].astype(np.float64)
-        ours, theirs = found[:, SUBJECTS], found[:, SELLERS]
+        codes = np.unique(codes[codes != 0])
+        keys = np.empty(len(codes), np.uint64)
+        _fill_value_keys(codes, NUMBERS[field], place, self.table.secret, keys)
+        places = located(self.table, Keys(np.arange(len(keys) + 1), keys)).places
+        ours = self.table.subjects[places].astype(np.float64)
+        theirs = self.table.sellers[places].astype(np.float64)
         if self.options.same_file:
             theirs = ours - 1
         return float((ours * theirs).sum())
@@ -366,11 +368,9 @@ class _Files:
         return evaluate(*levels(outcomes, prior), back.same)
 
 
-def _prepared(
-    accounts: pl.DataFrame, options: MatchOptions, *, subjects: bool = False
-) -> list[Profiles]:
+def _prepared(accounts: pl.DataFrame, options: MatchOptions) -> list[Profiles]:
     batches = list(_batches(accounts)) or [accounts]
-    return in_threads(lambda batch: of_frame(batch, options, subjects=subjects), batches)
+    return in_threads(lambda batch: of_frame(batch, options), batches)
 
 
 def _batches(accounts: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -378,15 +378,9 @@ def _batches(accounts: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 @kernel
-def _fill_value_keys(codes: U64, field: int, place: int, keys: U64) -> None:
-    for i in range(len(codes)):
-        keys[i] = value_key(codes[i], field, place)
-
-
-def _value_keys(codes: U64, field: int, place: int) -> U64:
-    keys = np.empty(len(codes), np.uint64)
-    _fill_value_keys(np.ascontiguousarray(codes), field, place, keys)
-    return keys
+def _fill_value_keys(codes: U64, field: int, level: int, secret: U64, keys: U64) -> None:
+    for v in range(len(codes)):
+        keys[v] = keyed(secret, value_key(codes[v], field, level))
 
 
 def _shipped_m() -> F64:
@@ -421,11 +415,10 @@ def _weights(
 ) -> ModelWeights:
     """The model's weights of what was fitted and counted, not yet held to the bounds."""
     u, least_u = _by_two_actors(files, learnt, chance, fitted)
-    held, m = _held(), fitted.parameters.m
-    differs = np.log2(differs_m(m) / chance.differs)
+    m = fitted.parameters.m
+    differs = _differs(learnt.pairs, chance, fitted)
     fields = []
     for f, field in enumerate(FIELDS):
-        free = not held[f, : len(field.levels)].all()
         levels_of = tuple(
             LevelWeights(
                 name=level.name,
@@ -439,7 +432,7 @@ def _weights(
             FieldWeights(
                 name=field.name,
                 levels=levels_of,
-                differs=float(differs[f]) if free else field.differs,
+                differs=float(differs[f]),
             )
         )
     pairs = learnt.pairs
@@ -460,6 +453,20 @@ def _weights(
             converged=fitted.converged,
         ),
     )
+
+
+def _differs(pairs: Pairs, chance: _Chance, fitted: Fit) -> F64:
+    """What a difference weighs, by field.
+
+    The shipped weight of a difference is not what its m says: whoever comes back changes several
+    values at once. So it is the weight that is drawn towards the shipped one.
+    """
+    shipped = weights().differs
+    compared = (fitted.posterior[:, np.newaxis] * (pairs.level != ABSENT)).sum(axis=0)
+    compared[_held().sum(axis=1) == (_shipped_m() > 0).sum(axis=1)] = 0.0
+    found = np.log2(differs_m(fitted.parameters.m) / chance.differs)
+    drawn: F64 = (compared * found + PSEUDO_COUNT * shipped) / (compared + PSEUDO_COUNT)
+    return drawn
 
 
 def _prior(files: _Files, learnt: _Learnt, fitted: Fit) -> float:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import I32, I64, U64, inner, to_int
+from acx.matching.compiled import inner, keyed, to_int
 from acx.matching.table import Table, locate
 
 CLUSTER: Final = 3.0
@@ -22,53 +22,31 @@ class Frequencies(NamedTuple):
     """Counts of keys over the subjects, old and recent, and the seller base.
 
     Attributes:
-        keys: keys of most subjects; with `directory`, `shift` and `counts` as in their table.
-        recent: keys of those added since; likewise.
+        base: keys of most subjects.
+        recent: keys of those added since.
         accounts: accounts counted on both sides.
     """
 
-    keys: U64
-    directory: I64
-    counts: I32
-    shift: int
-    recent: U64
-    recent_directory: I64
-    recent_counts: I32
-    recent_shift: int
+    base: Table
+    recent: Table
     accounts: float
-
-
-def frequencies_of(base: Table, recent: Table, accounts: int) -> Frequencies:
-    """The counts of two tables."""
-    return Frequencies(
-        base.keys,
-        base.directory,
-        base.counts,
-        base.shift,
-        recent.keys,
-        recent.directory,
-        recent.counts,
-        recent.shift,
-        float(accounts),
-    )
 
 
 @inner
 def others(frequencies: Frequencies, key: np.uint64) -> float:
     """How many accounts have a key beside the two that are compared."""
-    counts, recent_counts = frequencies.counts, frequencies.recent_counts
+    base, recent = frequencies.base, frequencies.recent
+    key = keyed(base.secret, key)
     count = to_int(-2)
-    place = locate(frequencies.keys, frequencies.directory, frequencies.shift, key)
+    place = locate(base.keys, base.directory, base.shift, key)
     if place >= 0:
-        count += counts[place, 0] + counts[place, 1]
-    if len(recent_counts) > 0:
-        recent = locate(
-            frequencies.recent, frequencies.recent_directory, frequencies.recent_shift, key
-        )
-        if recent >= 0:
-            count += recent_counts[recent, 0]
+        count += base.subjects[place] + base.sellers[place]
+    if len(recent.keys) > 0:
+        other = locate(recent.keys, recent.directory, recent.shift, key)
+        if other >= 0:
+            count += recent.subjects[other]
             if place < 0:
-                count += recent_counts[recent, 1]
+                count += recent.sellers[other]
     return float(count) if count > 0 else 0.0
 
 

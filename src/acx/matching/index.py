@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
 
-from acx.matching import storage
 from acx.matching.candidates import Subjects, screen_rows
 from acx.matching.compare import compare_pairs
-from acx.matching.compiled import F64, I64
+from acx.matching.compiled import F64, I32, I64, U8, U64
 from acx.matching.decide import (
     HITS,
     Explanation,
@@ -24,14 +25,17 @@ from acx.matching.decide import (
     hits_of,
     prior_bits,
 )
-from acx.matching.errors import UnknownSubject
-from acx.matching.frequencies import Frequencies, frequencies_of
-from acx.matching.keys import all_keys, keys_of
+from acx.matching.errors import BadIndex, UnknownSubject
+from acx.matching.frequencies import Frequencies
+from acx.matching.keys import keys_of
 from acx.matching.model import FIELDS, Weights, weights
 from acx.matching.options import MatchOptions
-from acx.matching.profiles import Profiles, joined, of_account, of_frame, selected, wipe
-from acx.matching.table import SELLERS, SUBJECTS, Table, build_table, count, places_of
-from acx.matching.threads import in_threads
+from acx.matching.profiles import Profiles, held_of, joined, of_account, of_frame, selected
+from acx.matching.spool import Spool
+from acx.matching.storage import AGAIN, NO_SECRET, Secret, SegmentFile, Stored, write_segment
+from acx.matching.table import Found, Slices, build_table, count, forget, located, merged, sliced
+from acx.matching.text import text_of
+from acx.matching.threads import stream
 from acx.records.account import Account
 
 BATCH: Final = 1 << 15
@@ -41,58 +45,140 @@ RECENT_SUBJECTS: Final = 4096
 RECENT_SHARE: Final = 0.05
 """Recent subjects join the others once they are more than so many, and than that share of them."""
 
+Frames: TypeAlias = pl.DataFrame | Iterable[pl.DataFrame]
+"""Accounts, all at once or batch by batch."""
+Progress: TypeAlias = Callable[[int, int | None], object]
+"""Told how many accounts were read or screened, and of how many."""
 
-@dataclass(slots=True)
+BASE: Final = "base"
+RECENT: Final = "recent"
+"""Files of an index."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Some subjects and their keys.
 
     Attributes:
         ids: the subjects' ids.
         subjects: what is known of them.
+        file: the file that changes with it, if one does.
     """
 
     ids: pl.Series
     subjects: Subjects
+    file: SegmentFile | None = None
 
     @classmethod
-    def of(cls, ids: pl.Series, parts: Sequence[Profiles]) -> Segment:
-        """Index prepared subjects."""
-        moved = np.cumsum([0, *(len(part.starts) - 1 for part in parts)]).tolist()
-        keys = in_threads(lambda place: all_keys(parts[place], moved[place]), range(len(parts)))
-        table = build_table(keys)
-        profiles = parts[0] if len(parts) == 1 else joined(parts)
-        return cls(ids, Subjects(profiles, np.ones(len(ids), np.uint8), table))
+    def of(cls, frames: Frames, options: MatchOptions, secret: U64) -> Segment:
+        """Index subjects."""
 
-    def __len__(self) -> int:
-        return int(np.count_nonzero(self.subjects.alive))
+        def prepared(frame: pl.DataFrame) -> tuple[pl.Series, Profiles, Slices]:
+            profiles = of_frame(frame, options, subjects=True)
+            return _ids(frame), profiles, sliced(keys_of(profiles, secret))
+
+        parts = list(stream(prepared, _batches(frames)))
+        ids = pl.concat([part for part, _, _ in parts])
+        rows = [len(part) for part, _, _ in parts]
+        table = build_table([part for _, _, part in parts], rows, secret)
+        profiles = [part for _, part, _ in parts]
+        # The keys are not needed any more, and take as much memory as the table.
+        del parts
+        return cls(ids, Subjects(joined(profiles), np.ones(len(ids), np.uint8), table))
+
+    @classmethod
+    def opened(cls, path: Path, secret: Secret, *, change: bool) -> tuple[Segment, SegmentFile]:
+        """A segment that was stored, and its file."""
+        file = SegmentFile(path, secret, change=change)
+        ids, subjects = file.stored
+        strings = pa.LargeStringArray.from_buffers(
+            len(subjects.alive), pa.py_buffer(ids.offsets), pa.py_buffer(ids.data)
+        )
+        series = pl.Series("id", strings)
+        return cls(series, subjects, file if change else None), file
+
+    def write(self, path: Path, secret: Secret, about: Mapping[str, Any]) -> str:
+        """Store it; returns the file's generation."""
+        return write_segment(
+            path, Stored(text_of(self.ids.to_list()), self.subjects), secret, about
+        )
 
     def alive(self) -> I64:
         """Rows of the subjects that still count."""
         return np.flatnonzero(self.subjects.alive)
 
-    def remove(self, ids: pl.Series) -> I64:
-        """Let subjects be found no more, and forget what was known of them; returns their rows."""
-        subjects = self.subjects
-        rows = np.flatnonzero(self.ids.is_in(ids.implode()).to_numpy() & (subjects.alive == 1))
-        for row in rows.tolist():
-            places = places_of(subjects.table, keys_of(subjects.profiles, row))
-            count(subjects.table.counts, places, SUBJECTS, -1)
-            subjects.alive[row] = 0
-            wipe(subjects.profiles, row)
-        return rows
+    def rows_of(self, ids: pl.Series) -> I64:
+        """Rows of those of some subjects that still count."""
+        known = self.ids.is_in(ids.implode()).to_numpy()
+        return np.flatnonzero(known & (self.subjects.alive == 1))
 
-    def count_sellers_of(self, table: Table) -> None:
-        """Take over how many accounts of the seller base have the keys of another table."""
-        places = places_of(self.subjects.table, table.keys)
-        known = places >= 0
-        self.subjects.table.counts[places[known], SELLERS] = table.counts[known, SELLERS]
+    def remove(self, rows: I64) -> None:
+        """Let subjects be found no more, and forget what was known of them."""
+        profiles, alive, table = self.subjects
+        for row in rows.tolist():
+            keys = keys_of(profiles, table.secret, row, row + 1)
+            forget(table, located(table, keys).places, row)
+            for name, array, first, last in held_of(profiles, row):
+                array[first:last] = 0
+                if self.file is not None:
+                    self.file.overwrite(f"subjects.profiles.{name}", first, last)
+            if self.file is not None:
+                offsets = self.file.stored.ids.offsets
+                self.file.overwrite("ids.data", offsets[row], offsets[row + 1])
+            alive[row] = 0
+
+    def with_those_of(self, other: Segment) -> Segment:
+        """One segment of two, without those that count no more."""
+        parts = (self, other)
+        kept = [part.alive() for part in parts]
+        ids = pl.concat([part.ids.gather(rows) for part, rows in zip(parts, kept, strict=True)])
+        profiles = [
+            part.subjects.profiles
+            if len(rows) == len(part.ids)
+            else selected(part.subjects.profiles, rows)
+            for part, rows in zip(parts, kept, strict=True)
+        ]
+        table = merged(
+            self.subjects.table,
+            other.subjects.table,
+            _renumbered(self.subjects.alive, 0),
+            _renumbered(other.subjects.alive, len(kept[0])),
+        )
+        return Segment(ids, Subjects(joined(profiles), np.ones(len(ids), np.uint8), table))
+
+
+def _renumbered(alive: U8, first: int) -> I32:
+    """New rows of those that count, from `first` on, -1 for the others."""
+    rows = np.cumsum(alive, dtype=np.int32) + np.int32(first - 1)
+    return np.where(alive == 1, rows, np.int32(-1))
+
+
+class Prepared(NamedTuple):
+    """Accounts ready to be screened.
+
+    Attributes:
+        shown: their ids and what else hits show of them, as Arrow's bytes.
+        profiles: the accounts.
+        base: which keys of most subjects they have.
+        recent: which keys of those added since.
+    """
+
+    shown: U8
+    profiles: Profiles
+    base: Found
+    recent: Found
+
+    @property
+    def rows(self) -> int:
+        """How many accounts."""
+        return len(self.profiles.starts) - 1
 
 
 class SubjectIndex:
     """Subjects, findable by whatever they share with an account.
 
-    Most are in one large segment, those added since in a small one that is made anew each time;
-    once it has grown, they join.
+    Most are in one large segment, those added since in a small one, so that adding is quick; once
+    it has grown, they join.
     """
 
     def __init__(
@@ -104,132 +190,163 @@ class SubjectIndex:
         self._options = options
         self._observed = observed
         self._weights: Weights = weights() if options.weights is None else options.weights
+        self._size = len(base.alive()) + len(recent.alive())
 
     @classmethod
-    def build(cls, subjects: pl.DataFrame, *, options: MatchOptions | None = None) -> SubjectIndex:
+    def build(
+        cls, subjects: Frames, *, options: MatchOptions | None = None, secret: Secret = NO_SECRET
+    ) -> SubjectIndex:
         """Index subjects.
 
         Args:
-            subjects: a frame with the columns of an account; ids are taken to be unique.
+            subjects: frames with the columns of an account; ids are taken to be unique.
             options: how to match.
+            secret: what protects the index, where it is to be saved.
         """
         options = options or MatchOptions()
-        return cls(_segment(subjects, options), _segment(subjects.clear(), options), options)
+        return cls(
+            Segment.of(subjects, options, secret.words),
+            Segment.of(_nobody(), options, secret.words),
+            options,
+        )
 
     @classmethod
-    def open(cls, directory: Path, *, options: MatchOptions | None = None) -> SubjectIndex:
-        """Open an index that was saved; it is mapped into memory, not read.
+    def open(
+        cls,
+        directory: Path,
+        secret: Secret,
+        *,
+        options: MatchOptions | None = None,
+        change: bool = False,
+    ) -> tuple[SubjectIndex, dict[str, Any]]:
+        """Open an index that was saved.
+
+        Args:
+            directory: where.
+            secret: what it was built and saved with.
+            options: how to match.
+            change: what is removed is removed from the files too; for the one process that may.
+
+        Returns:
+            The index, and what was said of it when it was saved.
 
         Raises:
             BadIndex: there is none, it is damaged, or another version of acx made it.
         """
-        saved = storage.load(directory)
-        return cls(
-            Segment(saved.ids[0], saved.subjects[0]),
-            Segment(saved.ids[1], saved.subjects[1]),
-            options or MatchOptions(),
-            saved.observed,
-        )
+        recent, recent_file = Segment.opened(directory / RECENT, secret, change=change)
+        base, base_file = Segment.opened(directory / BASE, secret, change=change)
+        about = dict(recent_file.about)
+        if about.pop("base", "") != base_file.generation:
+            raise BadIndex(f"{directory}: two files that do not belong together; {AGAIN}")
+        return cls(base, recent, options or MatchOptions()), about
 
-    def save(self, directory: Path) -> None:
-        """Keep the index on disk, whole or not at all. The matching key is not in it."""
-        segments = (self._base, self._recent)
-        storage.save(
-            directory,
-            storage.Saved(
-                tuple(segment.ids for segment in segments),
-                tuple(segment.subjects for segment in segments),
-                self._observed,
-            ),
-        )
+    def save(self, directory: Path, secret: Secret, about: Mapping[str, Any]) -> None:
+        """Keep the index on disk.
+
+        Of one that was opened there to be changed only what was added is written.
+
+        Args:
+            directory: where.
+            secret: what it was built with.
+            about: to be kept with it.
+
+        Raises:
+            BadIndex: the directory cannot be written.
+        """
+        file = self._base.file
+        if file is not None and file.path == directory / BASE:
+            file.flush()
+            generation = file.generation
+        else:
+            generation = self._base.write(directory / BASE, secret, {})
+        self._recent.write(directory / RECENT, secret, {**about, "base": generation})
+
+    @property
+    def subjects(self) -> Subjects:
+        """What it was built of, without those added since."""
+        return self._base.subjects
 
     def __len__(self) -> int:
-        return len(self._base) + len(self._recent)
+        return self._size
 
     def add(self, subjects: pl.DataFrame) -> None:
         """Add subjects; those with an id that is known replace the ones before."""
         self.remove(subjects["id"])
-        recent = self._recent
-        kept = recent.alive()
-        ids = pl.concat([recent.ids.gather(kept), _ids(subjects)])
-        parts = [selected(recent.subjects.profiles, kept), *_prepared(subjects, self._options)]
-        grown = Segment.of(ids, [joined(parts)])
-        grown.count_sellers_of(recent.subjects.table)
-        self._recent = grown
-        if len(ids) > max(RECENT_SUBJECTS, RECENT_SHARE * len(self._base.ids)):
-            self._join()
-
-    def _join(self) -> None:
-        """Make one segment of both, without those that count no more."""
-        segments = (self._base, self._recent)
-        kept = [segment.alive() for segment in segments]
-        whole = Segment.of(
-            pl.concat([each.ids.gather(rows) for each, rows in zip(segments, kept, strict=True)]),
-            [
-                selected(each.subjects.profiles, rows)
-                for each, rows in zip(segments, kept, strict=True)
-            ],
-        )
-        for segment in reversed(segments):
-            whole.count_sellers_of(segment.subjects.table)
-        nobody = np.empty(0, np.int64)
-        self._recent = Segment.of(whole.ids.clear(), [selected(whole.subjects.profiles, nobody)])
-        self._base = whole
+        secret = self._base.subjects.table.secret
+        self._recent = self._recent.with_those_of(Segment.of(subjects, self._options, secret))
+        self._size += len(subjects)
+        if len(self._recent.ids) > max(RECENT_SUBJECTS, RECENT_SHARE * len(self._base.ids)):
+            self._base = self._base.with_those_of(self._recent)
+            self._recent = Segment.of(_nobody(), self._options, secret)
 
     def remove(self, ids: Sequence[str] | pl.Series) -> None:
         """Let subjects be found no more, at once; ids that are not known are passed over."""
         wanted = pl.Series(ids, dtype=pl.String)
         for segment in (self._base, self._recent):
-            segment.remove(wanted)
+            rows = segment.rows_of(wanted)
+            segment.remove(rows)
+            self._size -= len(rows)
 
-    def observe(self, accounts: pl.DataFrame) -> None:
+    def observe(self, accounts: Frames) -> None:
         """Learn from a seller base how common the subjects' values are in it."""
-        tables = [segment.subjects.table for segment in (self._base, self._recent)]
+        for batch in stream(self._prepared, _batches(accounts)):
+            self._count(batch)
 
-        def located(batch: pl.DataFrame) -> list[I64]:
-            keys, _ = all_keys(of_frame(batch, self._options))
-            return [places_of(table, keys) for table in tables]
-
-        for places in in_threads(located, _batches(accounts)):
-            for table, place in zip(tables, places, strict=True):
-                count(table.counts, place, SELLERS, 1)
-        self._observed += len(accounts)
-
-    def screen(self, accounts: pl.DataFrame) -> pl.DataFrame:
+    def screen(
+        self,
+        accounts: Frames,
+        *,
+        observe: bool = False,
+        carry: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> pl.DataFrame:
         """Find the subjects that accounts probably are.
 
+        Memory holds some batches of accounts, and the hits.
+
         Args:
-            accounts: a frame with the columns of an account.
+            accounts: frames with the columns of an account.
+            observe: learn from these accounts, before any is screened, how common values are.
+            carry: columns that hits show of their account.
+            progress: told how many accounts were read, then how many of them were screened.
 
         Returns:
-            `account_id`, `subject_id`, `level`, `probability`, `reasons`; most probable first.
+            `account_id`, `subject_id`, `level`, `probability`, `reasons`, then those carried; most
+            probable first.
         """
-        frequencies, prior = self._frequencies(), self._prior()
-
-        def screened(start: int) -> pl.DataFrame:
-            batch = accounts[start : start + BATCH]
-            profiles, ids = of_frame(batch, self._options), _ids(batch)
-            found = [
-                hits_frame(
-                    ids.gather(rows[:, 0]),
-                    subject_ids.gather(rows[:, 1]),
-                    outcomes,
-                    prior,
-                    self._options.level,
-                )
-                for subject_ids, rows, outcomes in self._found(profiles, frequencies, start)
-            ]
-            return pl.concat([pl.DataFrame(schema=HITS), *found])
-
-        parts = in_threads(screened, range(0, len(accounts), BATCH))
-        hits = pl.concat([pl.DataFrame(schema=HITS), *parts])
-        return hits.sort("probability", "account_id", "subject_id", descending=[True, False, False])
+        with Spool[Prepared]() as spool:
+            batches: Iterable[Prepared] = stream(
+                lambda frame: self._prepared(frame, carry), _batches(accounts)
+            )
+            total = None
+            if observe:
+                total = 0
+                for batch in batches:
+                    self._count(batch)
+                    spool.append(batch)
+                    total += batch.rows
+                    if progress is not None:
+                        progress(total, None)
+                batches = spool
+            hits = [pl.DataFrame(schema=HITS)]
+            done = 0
+            frequencies = self.frequencies()
+            for rows, found in stream(
+                lambda item: (item[1].rows, self._hits(*item, frequencies)), _numbered(batches)
+            ):
+                hits.append(found)
+                done += rows
+                if progress is not None:
+                    progress(done, total)
+        return pl.concat(hits, how="diagonal").sort(
+            "probability", "account_id", "subject_id", descending=[True, False, False]
+        )
 
     def check(self, account: Account) -> list[Hit]:
         """Find the subjects that one account probably is, most probable first."""
         profiles = of_account(account, self._options)
         hits: list[Hit] = []
-        for ids, rows, outcomes in self._found(profiles, self._frequencies(), 0):
+        for ids, rows, outcomes in self._found(*self._places(profiles), self.frequencies(), 0):
             found = [ids[row] for row in rows[:, 1].tolist()]
             hits += hits_of(account.id, found, outcomes, self._prior(), self._options.level)
         return sorted(hits, key=lambda hit: (-hit.probability, hit.subject_id))
@@ -253,37 +370,78 @@ class SubjectIndex:
             of_account(account, self._options),
             others,
             np.array([[0, row]]),
-            self._frequencies(),
+            self.frequencies(),
             self._weights,
             outcomes,
         )
         return explained(outcomes[0], self._prior())
 
+    def frequencies(self) -> Frequencies:
+        """How common values are, as far as counted."""
+        return Frequencies(
+            self._base.subjects.table,
+            self._recent.subjects.table,
+            float(len(self) + self._observed),
+        )
+
     def _subject(self, subject: str) -> tuple[Profiles, int]:
         for segment in (self._base, self._recent):
-            rows = (segment.ids == subject).to_numpy() & (segment.subjects.alive == 1)
-            if rows.any():
-                return segment.subjects.profiles, int(rows.argmax())
+            rows = segment.rows_of(pl.Series([subject]))
+            if len(rows):
+                return segment.subjects.profiles, int(rows[0])
         raise UnknownSubject(f"no subject has the id {subject!r}; take one of the second file's")
 
     def _prior(self) -> float:
         return prior_bits(self._options.prior, len(self))
 
-    def _frequencies(self) -> Frequencies:
-        return frequencies_of(
-            self._base.subjects.table, self._recent.subjects.table, len(self) + self._observed
+    def _prepared(self, frame: pl.DataFrame, carry: Sequence[str] = ()) -> Prepared:
+        shown = pl.DataFrame([_ids(frame).alias("account_id"), *(frame[name] for name in carry)])
+        written = io.BytesIO()
+        shown.write_ipc(written)
+        profiles = of_frame(frame, self._options)
+        return Prepared(np.frombuffer(written.getvalue(), np.uint8), *self._places(profiles))
+
+    def _places(self, profiles: Profiles) -> tuple[Profiles, Found, Found]:
+        """Accounts, and which keys of the subjects they have."""
+        tables = (self._base.subjects.table, self._recent.subjects.table)
+        keys = keys_of(profiles, tables[0].secret)
+        return profiles, located(tables[0], keys), located(tables[1], keys)
+
+    def _count(self, batch: Prepared) -> None:
+        count(self._base.subjects.table.sellers, batch.base.places)
+        count(self._recent.subjects.table.sellers, batch.recent.places)
+        self._observed += batch.rows
+
+    def _hits(self, start: int, batch: Prepared, frequencies: Frequencies) -> pl.DataFrame:
+        """Hits of some accounts, the first of which is row `start` of its file."""
+        shown = pl.read_ipc(io.BytesIO(batch.shown.tobytes()))
+        found = self._found(batch.profiles, batch.base, batch.recent, frequencies, start)
+        return pl.concat(
+            hits_frame(
+                shown[rows[:, 0]],
+                ids.gather(rows[:, 1]),
+                outcomes,
+                self._prior(),
+                self._options.level,
+            )
+            for ids, rows, outcomes in found
         )
 
     def _found(
-        self, profiles: Profiles, frequencies: Frequencies, start: int
+        self,
+        profiles: Profiles,
+        base: Found,
+        recent: Found,
+        frequencies: Frequencies,
+        start: int,
     ) -> Iterator[tuple[pl.Series, I64, F64]]:
         """Pairs that may be hits, segment by segment: subjects' ids, rows, outcomes."""
         needed = bits_needed(self._options.level) - self._prior()
         same = start if self._options.same_file else -1
-        for segment in (self._base, self._recent):
-            if not len(segment.ids):
-                continue
-            rows = screen_rows(profiles, segment.subjects, frequencies, self._weights, needed, same)
+        for segment, places in ((self._base, base), (self._recent, recent)):
+            rows = screen_rows(
+                profiles, places, segment.subjects, frequencies, self._weights, needed, same
+            )
             outcomes = np.empty((len(rows), 2, len(FIELDS)))
             if len(rows):
                 compare_pairs(
@@ -292,17 +450,23 @@ class SubjectIndex:
             yield segment.ids, rows, outcomes
 
 
-def _segment(subjects: pl.DataFrame, options: MatchOptions) -> Segment:
-    return Segment.of(_ids(subjects), _prepared(subjects, options))
+def _numbered(batches: Iterable[Prepared]) -> Iterator[tuple[int, Prepared]]:
+    """Batches, each with the row of its first account."""
+    start = 0
+    for batch in batches:
+        yield start, batch
+        start += batch.rows
 
 
-def _prepared(subjects: pl.DataFrame, options: MatchOptions) -> list[Profiles]:
-    batches = list(_batches(subjects)) or [subjects]
-    return in_threads(lambda batch: of_frame(batch, options, subjects=True), batches)
+def _batches(accounts: Frames) -> Iterator[pl.DataFrame]:
+    """Frames of at most so many accounts as a thread takes at a time; one at least."""
+    for frame in [accounts] if isinstance(accounts, pl.DataFrame) else accounts:
+        for start in range(0, max(len(frame), 1), BATCH):
+            yield frame[start : start + BATCH]
 
 
-def _batches(accounts: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    return (accounts[start : start + BATCH] for start in range(0, len(accounts), BATCH))
+def _nobody() -> pl.DataFrame:
+    return pl.DataFrame(schema={"id": pl.String})
 
 
 def _ids(accounts: pl.DataFrame) -> pl.Series:
@@ -311,24 +475,28 @@ def _ids(accounts: pl.DataFrame) -> pl.Series:
     return accounts["id"].fill_null("").cast(pl.String)
 
 
-def match(accounts: pl.DataFrame, against: pl.DataFrame, *, options: MatchOptions) -> pl.DataFrame:
+def match(
+    accounts: Frames,
+    against: Frames,
+    *,
+    options: MatchOptions,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
     """Find the accounts of one file that are probably the same actor as a subject in another.
 
     Args:
         accounts: a seller base, columns as `acx.records.account.FIELDS`.
         against: the subjects, likewise.
         options: how to match.
+        progress: told how many accounts were read, then how many of them were screened.
 
     Returns:
         `account_id`, `subject_id`, `level`, `probability`, `reasons`; most probable first.
     """
     index = SubjectIndex.build(against, options=options)
-    if not options.same_file:
-        index.observe(accounts)
-    return index.screen(accounts)
+    return index.screen(accounts, observe=not options.same_file, progress=progress)
 
 
 def explain(a: Account, b: Account, *, options: MatchOptions | None = None) -> Explanation:
     """Compare two accounts by what is known of the world alone, no file's frequencies."""
-    nobody = pl.DataFrame({"id": []}, schema={"id": pl.String})
-    return SubjectIndex.build(nobody, options=options).explain(a, b)
+    return SubjectIndex.build(_nobody(), options=options).explain(a, b)

@@ -1,7 +1,8 @@
 """Keys of accounts: two accounts that share one are worth a look.
 
-All of an account's values, names and addresses give keys; each is a hash, so a rare and a common
-one look alike until the table has counted them.
+All of an account's values, names and addresses give keys; each is a digest under a secret, so a
+rare and a common one look alike until the table has counted them, and without the secret a key on
+disk tells nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Final
 import numpy as np
 
 from acx.matching.addresses import address_keys, most_address_keys
-from acx.matching.compiled import I32, I64, U64, inner, kernel, salted, sort
+from acx.matching.compiled import I64, U64, inner, kernel, keyed, salted, sort
 from acx.matching.images import BANDS, image_keys
 from acx.matching.model import NUMBERS
 from acx.matching.names import SOUND, most_name_keys, name_keys
 from acx.matching.profiles import Profiles
+from acx.matching.table import Keys
 from acx.matching.values import CODES, FIELD_BITS
 
 BIRTH_DATE: Final = NUMBERS["birth_date"]
@@ -40,8 +42,8 @@ def most_keys(profiles: Profiles, row: int) -> int:
 
 
 @inner
-def row_keys(profiles: Profiles, row: int, keys: U64) -> int:
-    """Keys of a row, sorted, each once, at the beginning of `keys`; returns how many."""
+def row_keys(profiles: Profiles, row: int, secret: U64, keys: U64) -> int:
+    """Keys of a row, each once, at the beginning of `keys`; returns how many."""
     n = 0
     born = np.uint64(0)
     starts, about, codes = profiles.starts, profiles.about, profiles.codes
@@ -64,10 +66,13 @@ def row_keys(profiles: Profiles, row: int, keys: U64) -> int:
     n = image_keys(profiles.images, row, keys, n)
     sort(keys, n)
     kept = 0
+    before = np.uint64(0)
     for i in range(n):
-        if kept == 0 or keys[kept - 1] != keys[i]:
-            keys[kept] = keys[i]
+        key = keys[i]
+        if key != before:
+            keys[kept] = keyed(secret, key)
             kept += 1
+            before = key
     return kept
 
 
@@ -86,37 +91,31 @@ def key_bounds(profiles: Profiles, first: int, last: int) -> I64:
 
 @kernel
 def _fill_keys(
-    profiles: Profiles, first: int, last: int, moved: int, keys: U64, rows: I32, buffer: U64
+    profiles: Profiles, first: int, last: int, secret: U64, starts: I64, keys: U64, buffer: U64
 ) -> int:
     n = 0
     for row in range(first, last):
-        count = row_keys(profiles, row, buffer)
+        count = row_keys(profiles, row, secret, buffer)
         for i in range(count):
             keys[n] = buffer[i]
-            rows[n] = moved + row
             n += 1
+        starts[row - first + 1] = n
     return n
 
 
-def all_keys(profiles: Profiles, moved: int = 0) -> tuple[U64, I32]:
-    """Keys of all rows, and whose each is.
+def keys_of(profiles: Profiles, secret: U64, first: int = 0, last: int = -1) -> Keys:
+    """Keys of rows.
 
     Args:
         profiles: the accounts.
-        moved: added to the rows' numbers.
+        secret: two words under which the keys are digests.
+        first: the first row.
+        last: the row after the last one; -1 for all there are.
     """
-    return _keys(profiles, 0, len(profiles.starts) - 1, moved)
-
-
-def keys_of(profiles: Profiles, row: int) -> U64:
-    """Keys of one row."""
-    return _keys(profiles, row, row + 1, 0)[0]
-
-
-def _keys(profiles: Profiles, first: int, last: int, moved: int) -> tuple[U64, I32]:
+    last = len(profiles.starts) - 1 if last < 0 else last
     room = np.diff(key_bounds(profiles, first, last))
     keys = np.empty(room.sum(), np.uint64)
-    rows = np.empty(room.sum(), np.int32)
+    starts = np.zeros(last - first + 1, np.int64)
     buffer = np.empty(int(room.max(initial=0)), np.uint64)
-    n = _fill_keys(profiles, first, last, moved, keys, rows, buffer)
-    return keys[:n].copy(), rows[:n].copy()
+    n = _fill_keys(profiles, first, last, secret, starts, keys, buffer)
+    return Keys(starts, keys[:n].copy())

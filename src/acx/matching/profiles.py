@@ -138,16 +138,23 @@ def _places(starts: I64, rows: I64) -> tuple[I64, I64]:
     return places, moved
 
 
-def wipe(profiles: Profiles, row: int) -> None:
-    """Overwrite all that is known of one row."""
+def held_of(profiles: Profiles, row: int) -> list[tuple[str, Any, int, int]]:
+    """Where all that is known of a row is: the array's name and itself, first and last element."""
     names, addresses, images = profiles.names, profiles.addresses, profiles.images
-    name, last_name = names.starts[row], names.starts[row + 1]
-    address, last_address = addresses.starts[row], addresses.starts[row + 1]
-    profiles.codes[profiles.starts[row] : profiles.starts[row + 1]] = 0
-    names.about[name:last_name] = 0
-    names.words[names.first[name] : names.first[last_name]] = 0
-    addresses.parts[addresses.first[address] : addresses.first[last_address]] = 0
-    images.bits[images.starts[row] : images.starts[row + 1]] = 0
+    values = profiles.starts[row], profiles.starts[row + 1]
+    entries = names.starts[row], names.starts[row + 1]
+    words = names.first[entries[0]], names.first[entries[1]]
+    parts = addresses.first[addresses.starts[row]], addresses.first[addresses.starts[row + 1]]
+    pictures = images.starts[row], images.starts[row + 1]
+    return [
+        ("about", profiles.about, *values),
+        ("codes", profiles.codes, *values),
+        ("names.role", names.role, *entries),
+        ("names.about", names.about, *entries),
+        ("names.words", names.words, *words),
+        ("addresses.parts", addresses.parts, *parts),
+        ("images.bits", images.bits, *pictures),
+    ]
 
 
 def _prepare(columns: dict[str, Values], rows: int, default_country: str) -> Profiles:
