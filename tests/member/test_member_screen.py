@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.member.lying_exchange import LyingExchange
 
+from acx.cli.app import run
+from acx.matching.errors import BadWeights
+from acx.matching.model import NUMBERS
+from acx.matching.weights import bounded, save, shipped
 from acx.member.client import ExchangeClient
 from acx.member.errors import ReplicaError
 from acx.member.export import COLUMNS as EXPORTED
@@ -247,3 +252,53 @@ def test_hits_of_some_reports_are_those_of_all_about_them(
     assert len(some) == 1
     assert [hit.report_id for hit in some.check(MARIA)] == [first]
     assert msgspec.json.encode(some.check(MARIA))
+
+
+def test_screens_checks_and_refuses_by_the_weights_that_settings_name(
+    exchange: LyingExchange, url: str, replica: Replica, tmp_path: Path
+) -> None:
+    exchange.report("Maria Lopez Garcia")
+    update(replica, url)
+    (plain,) = check(replica, MARIA, settings=NEVER_STALE)[0]
+    fields = list(shipped().fields)
+    same = fields[NUMBERS["name"]].levels[0]
+    rarer = msgspec.structs.replace(same, m=same.m / 2)
+    fields[NUMBERS["name"]] = msgspec.structs.replace(
+        fields[NUMBERS["name"]], levels=(rarer, *fields[NUMBERS["name"]].levels[1:])
+    )
+    file = tmp_path / "weights.json"
+    save(bounded(msgspec.structs.replace(shipped(), fields=tuple(fields))), file)
+    settings = Settings(weights=str(file))
+    (hit,) = check(replica, MARIA, settings=settings)[0]
+    (screened,) = screen(replica, accounts_frame([MARIA]), settings=settings)[0].to_dicts()
+    assert list(hit.reasons) == screened["reasons"]
+    assert hit.reasons != plain.reasons
+    with pytest.raises(BadWeights, match="none"):
+        check(replica, MARIA, settings=Settings(weights=str(tmp_path / "none")))
+
+
+def test_a_check_explains_its_hits_with_the_values_of_both_sides(
+    exchange: LyingExchange,
+    url: str,
+    replica: Replica,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = exchange.report("Maria Lopez Garcia")
+    update(replica, url)
+    asked = ["check", "--replica", str(replica.directory)]
+    asked += [f"--name={MARIA.name[0]}", f"--email={MARIA.email[0]}"]
+    assert run([*asked, "--explain", "--explain-out", str(tmp_path / "why.svg")]) == 0
+    drawn = capsys.readouterr().out
+    for said in ("email same", "maria.lopez.garcia@mail.test", "Garcia Maria Lopez", "log-odds"):
+        assert said in drawn
+    assert report in (tmp_path / "why.svg").read_text(encoding="utf-8")
+    assert run([*asked, "--explain", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (hit,), (explained,) = told["hits"], told["explanations"]
+    assert (explained["subject_id"], explained["level"]) == (hit["report_id"], hit["level"])
+    assert [step["field"] for step in explained["steps"]] == [
+        reason.split(":")[0] for reason in hit["reasons"][:-1]
+    ]
+    assert run([*asked, "--json"]) == 0
+    assert "explanations" not in json.loads(capsys.readouterr().out)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from acx.cli.output import note, print_json
+from acx.cli.output import note
 from acx.cli.waterfall import Step, Waterfall, as_html, as_svg, as_text
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ SOURCES: Final = {
 COMPARED_VALUES: Final = 40
 """Values of a side among which the ones that are alike are looked for."""
 
+DIGEST_SHOWN: Final = 15
+"""Characters of a digest that are shown."""
+
 explain_out_option = click.option(
     "--explain-out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -45,20 +48,20 @@ def check_drawing(out: Path | None) -> None:
         raise click.UsageError(f"--explain-out {out}: name a file that ends in .html or .svg")
 
 
-def show(waterfall: Waterfall, out: Path | None, *, as_json: bool) -> None:
-    """Print a waterfall, and draw it into a file if one is named."""
+def print_waterfall(waterfall: Waterfall) -> None:
+    """Print a waterfall as wide as the terminal, coloured where there is one."""
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    columns = shutil.get_terminal_size().columns
+    click.echo(as_text(waterfall, width=columns, colour=colour))
+
+
+def draw(waterfall: Waterfall, out: Path) -> None:
+    """Draw a waterfall into a file, as its name says."""
     from acx.records.files import AtomicFile
 
-    if as_json:
-        print_json(waterfall)
-    else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        columns = shutil.get_terminal_size().columns
-        click.echo(as_text(waterfall, width=columns, colour=colour))
-    if out is not None:
-        with AtomicFile(out) as file:
-            file.write(DRAWINGS[out.suffix.lower()](waterfall).encode("utf-8", "replace"))
-        note(f"drawn -> {out}")
+    with AtomicFile(out) as file:
+        file.write(DRAWINGS[out.suffix.lower()](waterfall).encode())
+    note(f"drawn -> {out}")
 
 
 def waterfall(
@@ -129,13 +132,16 @@ def _step(
 
 def _values(field: str, account: Account, default_country: str) -> tuple[str, ...]:
     """The values that a field compares, identifiers in the one writing in which they are equal."""
-    from acx.records.normalise import NotNormalisable, normalise
+    from acx.records.normalise import NotNormalisable, is_digest, normalise
 
     found: list[str] = []
     for source in SOURCES.get(field, (field,)):
         held = getattr(account, source)
         values = (held,) if isinstance(held, str) else held
         for value in filter(None, values):
+            if is_digest(value):
+                found.append(f"{value[:DIGEST_SHOWN]}…")
+                continue
             if source in ("name", "alias", "related", "address"):
                 found.append(value)
                 continue

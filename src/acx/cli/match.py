@@ -187,7 +187,8 @@ def _explain(
     as_json: bool,
 ) -> None:
     """Show how one pair compares, values as common as they are in both files."""
-    from acx.cli.explain import show, waterfall
+    from acx.cli.explain import draw, print_waterfall, waterfall
+    from acx.cli.output import print_json
     from acx.matching import SubjectIndex
     from acx.matching.model import weights
 
@@ -201,7 +202,12 @@ def _explain(
     drawn = waterfall(
         explanation, account, subject, table=table, default_country=how.default_country
     )
-    show(drawn, out, as_json=as_json)
+    if out is not None:
+        draw(drawn, out)
+    if as_json:
+        print_json(drawn)
+    else:
+        print_waterfall(drawn)
 
 
 def _account(accounts: pl.DataFrame, wanted: str, where: str) -> Any:

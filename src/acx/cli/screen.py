@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acx.cli.explain import explain_out_option
 from acx.cli.options import (
     Decorated,
     fail_on_option,
@@ -17,11 +18,14 @@ from acx.cli.options import (
     json_option,
     level_option,
     prior_option,
+    weights_option,
 )
 from acx.records.account import FIELDS, LIST_FIELDS, SCALAR_FIELDS
 
 if TYPE_CHECKING:
+    from acx.cli.waterfall import Waterfall
     from acx.member.replica import Replica
+    from acx.member.screen import Hit
     from acx.member.settings import Settings
     from acx.records.account import Account
 
@@ -92,6 +96,7 @@ def opened(
 )
 @level_option
 @prior_option
+@weights_option
 @fail_on_option
 @replica_options
 @input_options
@@ -106,6 +111,7 @@ def screen(
     since_last: bool,
     level: str,
     prior: float | None,
+    weights: Path | None,
     fail_on: str | None,
     home: Path | None,
     replica_directory: Path | None,
@@ -131,7 +137,11 @@ def screen(
         opened(
             home,
             replica_directory,
-            {"max_age": max_age, "default_country": options["default_country"] or None},
+            {
+                "max_age": max_age,
+                "default_country": options["default_country"] or None,
+                "weights": None if weights is None else str(weights),
+            },
         ) as (replica, settings),
         reading(ctx, out=out, **options) as given,
         progress("screening", quiet=as_json),
@@ -192,6 +202,7 @@ def _account_options(command: Decorated) -> Decorated:
 @_account_options
 @level_option
 @prior_option
+@weights_option
 @fail_on_option
 @replica_options
 @click.option(
@@ -200,6 +211,8 @@ def _account_options(command: Decorated) -> Decorated:
     default="",
     help="Country in which national phone numbers are tried last.",
 )
+@click.option("--explain", is_flag=True, help="Show each hit's weights, from prior to outcome.")
+@explain_out_option
 @json_option
 @click.pass_context
 def check(
@@ -208,34 +221,47 @@ def check(
     file: str | None,
     level: str,
     prior: float | None,
+    weights: Path | None,
     fail_on: str | None,
     home: Path | None,
     replica_directory: Path | None,
     max_age: float | None,
     default_country: str,
+    explain: bool,
+    explain_out: Path | None,
     as_json: bool,
     **fields: Any,
 ) -> None:
     """Check one account now, as at a sign-up. Nothing leaves this machine.
 
     The account comes as options (--name, --email, …) or as a JSON object in FILE, or - for
-    standard input.
+    standard input. --explain-out draws the most probable hit.
     """
+    from acx.cli.explain import check_drawing, draw, print_waterfall
     from acx.cli.input import HITS_FOUND, meets
     from acx.cli.output import note, print_json, print_table
     from acx.member.home import check as check_account
 
+    check_drawing(explain_out)
     given = {name.removeprefix("field_"): value for name, value in fields.items() if value}
     if (file is None) == (not given):
         raise click.UsageError("give the account as options, or one FILE with it (- for stdin)")
     account = _from_options(given) if file is None else _from_file(file)
-    arguments: dict[str, object] = {"max_age": max_age, "default_country": default_country or None}
+    arguments: dict[str, object] = {
+        "max_age": max_age,
+        "default_country": default_country or None,
+        "weights": None if weights is None else str(weights),
+    }
     with opened(home, replica_directory, arguments) as (replica, settings):
         hits, warning = check_account(replica, account, settings=settings, level=level, prior=prior)
         if warning:
             note(f"acx: warning: {warning}")
+        drawn = _waterfalls(hits, account, replica, settings) if explain or explain_out else []
+        if explain_out is not None and drawn:
+            draw(drawn[0], explain_out)
         if as_json:
-            print_json({"hits": hits, "log_size": replica.size, "synced_at": replica.synced})
+            shown = {"hits": hits, "log_size": replica.size, "synced_at": replica.synced}
+            print_json(shown | {"explanations": drawn} if explain else shown)
         else:
             print_table(
                 ("report", "level", "probability", "state", "contributors", "reasons"),
@@ -253,8 +279,43 @@ def check(
             )
             if not hits:
                 note("no hit")
+            for waterfall in drawn if explain else []:
+                click.echo()
+                print_waterfall(waterfall)
     if meets(fail_on, (hit.level for hit in hits)):
         ctx.exit(HITS_FOUND)
+
+
+def _waterfalls(
+    hits: list[Hit], account: Account, replica: Replica, settings: Settings
+) -> list[Waterfall]:
+    """What makes each hit, with the account's and the report's values beside it."""
+    import msgspec
+
+    from acx.cli.explain import explanation_of, waterfall
+    from acx.matching.model import weights
+    from acx.matching.weights import load
+    from acx.records.account import Account
+    from acx.records.report import Report
+
+    table = load(settings.weights).table() if settings.weights else weights()
+    drawn = []
+    for hit in hits:
+        view = replica.report(hit.report_id)
+        subject = Account(id=hit.report_id)
+        if view is not None and view.report_json:
+            reported = msgspec.json.decode(view.report_json, type=Report).account
+            subject = Account(id=hit.report_id, **msgspec.structs.asdict(reported))
+        drawn.append(
+            waterfall(
+                explanation_of(hit.reasons, hit.probability, hit.level),
+                account,
+                subject,
+                table=table,
+                default_country=settings.default_country,
+            )
+        )
+    return drawn
 
 
 def _from_options(given: dict[str, Any]) -> Account:

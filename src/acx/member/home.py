@@ -732,6 +732,7 @@ class Member:
                 level=level,
                 prior=prior,
                 default_country=self.settings.default_country,
+                weights=self.settings.weights,
                 threads=self.settings.threads,
             )
 
@@ -836,7 +837,7 @@ def screen(
     Args:
         replica: what is known; no wallet is needed.
         accounts: the whole seller base, for how common a value is among its accounts counts.
-        settings: `max_age` and `default_country` count.
+        settings: `max_age`, `default_country` and `weights` count.
         level: weakest level to give.
         prior: share of accounts expected to be somebody reported.
         carry: columns that hits show of their account.
@@ -850,7 +851,13 @@ def screen(
     from acx.member.screen import Screener, require_fresh
 
     warning = require_fresh(replica, settings.max_age)
-    screener = Screener(replica, level=level, prior=prior, default_country=settings.default_country)
+    screener = Screener(
+        replica,
+        level=level,
+        prior=prior,
+        default_country=settings.default_country,
+        weights=settings.weights,
+    )
     return screener.screen(accounts, carry), warning
 
 
@@ -866,7 +873,13 @@ def check(
     from acx.member.screen import Screener, require_fresh
 
     warning = require_fresh(replica, settings.max_age)
-    screener = Screener(replica, level=level, prior=prior, default_country=settings.default_country)
+    screener = Screener(
+        replica,
+        level=level,
+        prior=prior,
+        default_country=settings.default_country,
+        weights=settings.weights,
+    )
     return screener.check(account), warning
 
 

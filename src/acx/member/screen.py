@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from acx.matching import MatchOptions, SubjectIndex
+from acx.matching.weights import load
 from acx.member.errors import ReplicaError
 from acx.member.replica import Replica
 from acx.records.account import LIST_FIELDS, SUBJECT_FIELDS, Account
@@ -98,6 +99,7 @@ class Screener:
         level: str = "possible",
         prior: float | None = None,
         default_country: str = "",
+        weights: str = "",
         states: Sequence[State] = SCREENED_STATES,
         reports: Iterable[str] | None = None,
     ) -> None:
@@ -108,8 +110,12 @@ class Screener:
             level: weakest level to give.
             prior: share of accounts expected to be somebody reported; the matcher's by default.
             default_country: where national phone numbers are tried last.
+            weights: file of estimated weights to match with; the shipped ones without.
             states: reports in these states can hit.
             reports: only these reports, for what has just changed.
+
+        Raises:
+            BadWeights: the file of weights is none.
         """
         self._level = level
         with replica.snapshot():
@@ -135,6 +141,7 @@ class Screener:
                 prior=base.prior if prior is None else prior,
                 default_country=default_country,
                 matching_key=replica.trust.matching_key,
+                weights=load(weights).table() if weights else None,
             ),
         )
 

@@ -101,6 +101,9 @@ class Settings:
         "Words that must not leave with a report, separated by commas, beside those under "
         "[contributor] in config.toml.",
     )
+    weights: str = _setting(
+        "", "File of estimated weights to screen and check with; by default the shipped weights."
+    )
     threads: int = _setting(0, "Threads that check signatures; 0 is one per processor.")
     source: Mapping[str, str] = field(default_factory=dict)
 

@@ -116,6 +116,7 @@ def watch(
     level: str = "possible",
     prior: float | None = None,
     default_country: str = "",
+    weights: str = "",
     threads: int = 0,
     heartbeat: float = HEARTBEAT_SECONDS,
     clock: Callable[[], float] = time.time,
@@ -130,6 +131,7 @@ def watch(
         level: weakest level of hits to tell.
         prior: share of accounts expected to be somebody reported.
         default_country: where national phone numbers are tried last.
+        weights: file of estimated weights to match with; the shipped ones without.
         threads: that check signatures.
         heartbeat: seconds of silence after which the connection counts as dead.
         clock: seconds since 1970.
@@ -144,7 +146,13 @@ def watch(
     """
     told = replica.size
     pause = FIRST_PAUSE_SECONDS
-    with _Alerts(replica, sellers, level, prior, default_country) as alerts:
+    options = {
+        "level": level,
+        "prior": prior,
+        "default_country": default_country,
+        "weights": weights,
+    }
+    with _Alerts(replica, sellers, options) as alerts:
         while True:
             try:
                 synced = sync(replica, feed, threads=threads, clock=clock)
@@ -250,19 +258,13 @@ class _Alerts:
         self,
         replica: Replica,
         sellers: pl.DataFrame | None,
-        level: str,
-        prior: float | None,
-        default_country: str,
+        options: dict[str, Any],
     ) -> None:
         """Find what hits already, so that it is not told as new."""
         self.size = replica.size
         self._replica = replica
         self._sellers = sellers
-        self._options: dict[str, Any] = {
-            "level": level,
-            "prior": prior,
-            "default_country": default_country,
-        }
+        self._options = options
         self._changed: dict[str, None] = {}
         self._screening: Future[_Found] | None = None
         self._arrived: _Arrived = SimpleQueue()
