@@ -22,6 +22,7 @@ from acx.exchange.admission.invites import Joined, JoinRequest, join
 from acx.exchange.admission.members import Member, member_of_token
 from acx.exchange.clock import Clock
 from acx.exchange.errors import MalformedRequest, Unauthenticated
+from acx.exchange.feed.collection import Collection
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
 from acx.exchange.governance.daily import DailyThread
@@ -37,6 +38,7 @@ from acx.exchange.storage.ledger import load_period_secrets
 from acx.exchange.witnessing.collector import Collector
 from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
+from acx.records.event import public_key_text
 
 POST_SECONDS: Final = 30.0
 """How long a poster waits for its acknowledgement before it is told to ask again."""
@@ -74,6 +76,7 @@ class Service(AbstractContextManager["Service"]):
 
     Attributes:
         live: the live end of the log, for streams.
+        collection: the reports as STIX objects, for TAXII.
         sequencer: appends.
         intake: checks posts.
         settings: as configured.
@@ -111,6 +114,8 @@ class Service(AbstractContextManager["Service"]):
         self.sequencer = Sequencer(
             home, database, settings.origin, clock=clock, listener=self._heard
         )
+        founder = public_key_text(home.service_key())
+        self.collection = Collection(database, settings.origin, founder)
         self.live = Live(self.published.size, self.sequencer.publisher.read_cosigned())
         self._collector = Collector(
             self.sequencer.publisher, read_policy(settings.witnesses), self.live.cosign

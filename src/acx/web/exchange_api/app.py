@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from acx.errors import AcxError
 from acx.exchange.admission.invites import JoinRequest
@@ -43,8 +43,11 @@ from acx.web.exchange_api.problems import (
     NotFound,
     on_error,
     problem_response,
+    problem_type,
 )
 from acx.web.exchange_api.stream import follow
+from acx.web.taxii import PREFIX as TAXII
+from acx.web.taxii import taxii_app
 
 THREADS: Final = 4
 """Threads that read pages, and do the rest of what may wait for the disk."""
@@ -77,6 +80,7 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/healthz", api.healthz, methods=["GET"]),
         Route("/readyz", api.readyz, methods=["GET"]),
         Route("/openapi.json", api.openapi, methods=["GET"]),
+        Mount(TAXII, taxii_app(service, api.admit, api.threads, problem_type)),
         Route("/{path:path}", api.log_file, methods=["GET"]),
     ]
     handlers = {
@@ -92,7 +96,7 @@ class _Api:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._metrics = metrics
-        self._threads: Executor = ThreadPoolExecutor(THREADS, thread_name_prefix="acx-api")
+        self.threads: Executor = ThreadPoolExecutor(THREADS, thread_name_prefix="acx-api")
         self._reads = Allowance(READS)
         self._posts = Allowance(POSTS)
         self._joins = Allowance(JOINS)
@@ -229,7 +233,10 @@ class _Api:
         ).key
 
     async def _member(self, request: Request) -> Member:
-        token = _bearer(request)
+        return await self.admit(_bearer(request))
+
+    async def admit(self, token: str) -> Member:
+        """Count a member's reading; anybody else is refused."""
         self._reads.spend(token)
         return await self._run(self._service.member, token)
 
@@ -240,7 +247,7 @@ class _Api:
         **kwargs: _Parameters.kwargs,
     ) -> Awaitable[_Result]:
         call = functools.partial(function, *args, **kwargs)
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return asyncio.get_running_loop().run_in_executor(self.threads, call)
 
 
 def _bearer(request: Request) -> str:
