@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from urllib.parse import quote
 
 import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.records.disguises import LOOKALIKES, writings
 
 from acx.records.account import LIST_FIELDS, Subject
+from acx.records.event import canonical
 from acx.records.leak import Contributor, LeakError, clean, lint, unsought
 from acx.records.leak.particulars import title_tokens, two_figures
-from acx.records.report import Evidence, Product, Report
+from acx.records.report import Evidence, Image, Product, Report
 
 STORE = Contributor(
     names=("Kaufhalle Nord GmbH", "H&M", "Otto"),
@@ -59,58 +60,6 @@ def found(field: str, value: str, contributor: Contributor = STORE) -> list[tupl
 # The name, in any writing
 
 LETTERS = st.sampled_from("abcdefghijklmnopqrstuvwxyz")
-LEET = str.maketrans("aeiost", "431057")
-LOOKALIKES = {
-    "a": "аα", "c": "сϲ", "e": "еҽ", "h": "һհ", "i": "іι", "j": "јϳ", "k": "кκ", "l": "ӏⅼ",
-    "m": "мＭ", "n": "ո𝐧", "o": "оο", "p": "рρ", "r": "ᴦ𝚛", "s": "ѕꜱ", "t": "тτ", "u": "υս",
-    "v": "ѵν", "w": "ԝѡ", "x": "хⅹ", "y": "уү", "b": "Ьᖯ", "d": "ԁⅾ", "f": "ꞙ𝒇", "g": "ɡց",
-    "q": "ԛ𝗊", "z": "ᴢ𝚣",
-}  # fmt: skip
-GAPS = st.sampled_from([" ", "-", ".", "_", " . ", "·", "\u200b", "\u00ad", "/", "~", "\u2060"])
-
-
-@st.composite
-def writings(draw: st.DrawFn, name: str, *, inside: bool = True) -> str:
-    """The name, as somebody would write it who wants people to read it and machines not to."""
-    letters = list(name)
-    kind = draw(st.sampled_from(["plain", "leet", "lookalike", "styled", "accented"]))
-    if kind == "leet":
-        at_most = max(0, len(letters) - max(2, len(letters) // 3) - 1)
-        for place in draw(
-            st.lists(st.integers(0, len(letters) - 1), max_size=at_most, unique=True)
-        ):
-            letters[place] = letters[place].translate(LEET)
-    elif kind == "lookalike":
-        letters = [
-            draw(st.sampled_from(LOOKALIKES[letter])) if draw(st.booleans()) else letter
-            for letter in letters
-        ]
-    elif kind == "styled":
-        first = draw(st.sampled_from([0xFF21, 0x1D5D4, 0x1D670, 0x24B6]))
-        letters = [chr(first + ord(letter) - ord("a")) for letter in letters]
-    elif kind == "accented":
-        letters = [
-            letter + draw(st.sampled_from(["", "\u0301", "\u0308", "\u0336"])) for letter in letters
-        ]
-    if draw(st.booleans()):
-        letters = [x.upper() if x.isascii() and draw(st.booleans()) else x for x in letters]
-    gap = draw(st.just("") | GAPS)
-    text = gap.join(letters)
-    before, after = draw(
-        st.sampled_from([("", ""), ("best ", " deals"), ("(", ")"), *[("zz", "qq")] * inside])
-    )
-    if draw(st.booleans()):
-        text = before + text + after
-    coded = draw(st.sampled_from(["", "", "", "percent", "twice", "html", "escaped"]))
-    if coded in {"percent", "twice"}:
-        text = "".join(f"%{byte:02X}" for byte in text.encode())
-    if coded == "twice":
-        text = quote(text, safe="")
-    if coded == "html":
-        text = "".join(f"&#{ord(character)};" for character in text)
-    if coded == "escaped":
-        text = "".join(f"\\u{ord(c):04x}" if ord(c) < 0x10000 else c for c in text)
-    return text
 
 
 @settings(max_examples=200, deadline=None)
@@ -121,7 +70,8 @@ def test_the_name_is_found_in_any_field_and_any_writing(data: st.DataObject, fie
     written = data.draw(writings(name))
     cleaned = clean(draft({field: (written,)}), Contributor(names=(name,)))
     assert getattr(cleaned.report.account, field) == ()
-    assert cleaned.findings[0].rule in {"name", "link"}
+    assert cleaned.findings[-2].rule in {"name", "link", "digest", "free_text"}
+    assert cleaned.findings[-1].rule == "nothing_left"
 
 
 @settings(deadline=None)
@@ -131,7 +81,7 @@ def test_a_shorter_name_is_found_as_a_whole_word_in_any_writing(
 ) -> None:
     name = data.draw(st.text(LETTERS, min_size=4, max_size=7))
     assume(len(set(name)) > 2 and not unsought(Contributor(names=(name,))))
-    written = data.draw(writings(name, inside=False))
+    written = data.draw(writings(name, inside=False, coded=False))
     assert (
         getattr(clean(draft({field: (written,)}), Contributor(names=(name,))).report.account, field)
         == ()
@@ -163,6 +113,13 @@ def test_examples_of_writings(written: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["Kaufhalle S.A.", "Kaufhalle S. à r. l.", "KAUFHALLE GmbH & Co. KG", "Kaufhalle, Inc."]
+)
+def test_a_company_form_does_not_matter(name: str) -> None:
+    assert found("alias", "the Kaufhalle", Contributor(names=(name,))) == [("name", "removed")]
+
+
+@pytest.mark.parametrize(
     ("name", "written"),
     [
         ("我的商店", "我的商店特卖"), ("我的商店", "wo de shang dian"), ("Универмаг", "Univermag"),
@@ -173,6 +130,61 @@ def test_names_in_other_scripts_are_found_as_written_and_in_latin_letters(
     name: str, written: str
 ) -> None:
     assert found("alias", written, Contributor(names=(name,))) == [("name", "removed")]
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ("website", "https://bags.example/?ref=S2F1ZmhhbGxlIE5vcmQ"),
+        ("handle", "x:6b617566 68616c6c65206e6f7264"),
+        ("contact", "telegram:YTJGMVptaGhiR3hsSUU1dmNtUQ=="),
+        ("email", "bags+6b616866@kaufhalle-nord.mail.example"),
+        ("alias", "droN ellahfuaK"),
+        ("alias", "Chen " + "".join(chr(0xE0000 + ord(c)) for c in "kaufhalle nord")),
+    ],
+)  # fmt: skip
+def test_the_name_is_found_where_it_is_coded_or_invisible(field: str, written: str) -> None:
+    assert ("name", "removed") in found(field, written)
+
+
+def test_a_name_that_is_spread_over_values_is_found() -> None:
+    report = draft({"alias": ("Chen Wei", "Kaufhalle", "Nord GmbH", "Chen Bags")})
+    cleaned = clean(report, STORE)
+    assert cleaned.report.account.alias == ("Chen Wei", "Chen Bags")
+    assert [(f.index, f.rule) for f in cleaned.findings] == [(1, "name"), (2, "name")]
+
+
+def test_only_the_digest_leaves_of_a_line_that_names_a_file_too() -> None:
+    digest = "0f" * 32
+    cleaned = clean(
+        draft({"name": ("Chen",), "image_hash": (f"{digest}  cases/4711/kaufhalle.jpg", "x.jpg")}),
+        STORE,
+    )
+    assert cleaned.report.account.image_hash == (digest,)
+    assert [(f.rule, f.action) for f in cleaned.findings] == [
+        ("digest", "coarsened"),
+        ("digest", "removed"),
+    ]
+
+
+def test_a_digest_that_spells_the_name_is_none() -> None:
+    spelt = b"Kaufhalle Nord".ljust(32).hex()
+    product = Product(title="bag", images=(Image(variants=(spelt,), quality=90),))
+    report = msgspec.structs.replace(
+        draft({"name": ("Chen",), "image_hash": (spelt,), "device": (f"h1:{spelt}",)}, (product,)),
+        evidence=(Evidence(kind="invoice", commitment=spelt),),
+    )
+    left = clean(report, STORE).report
+    assert spelt.encode() not in canonical(left)
+    assert left.account.name == ("Chen",)
+    assert left.products == (Product(title="bag"),)
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\u2060", "\ufe0f\U000e0101", "\u00ad"])
+def test_what_nobody_sees_stays_so_that_no_copy_is_marked(mark: str) -> None:
+    cleaned = clean(draft({"name": (f"Ch{mark}en Wei{mark}",)}), Contributor())
+    assert cleaned.report.account.name == ("Chen Wei",)
+    assert [(f.rule, f.action) for f in cleaned.findings] == [("invisible", "coarsened")]
 
 
 # Domains, pages, ids, people, words
@@ -251,6 +263,13 @@ def test_the_stores_own_id_of_the_account_is_found() -> None:
         ),
         ("website", "https://bags.example/products/4711", "https://bags.example"),
         ("website", "bags.example/dp/B0C1", "bags.example"),
+        ("website", "https://m.example/Red-Bag-i.123.456789", "https://m.example"),
+        ("website", "https://m.example/anzeige/4711-bag", "https://m.example"),
+        ("handle", "market:https://m.example/itm/4711?hash=x", "market:https://m.example"),
+        ("contact", "whatsapp:https://wa.example/chen?text=hi", "whatsapp:https://wa.example/chen"),
+        ("email", "chen@mail.example https://m.example/x", "chen@mail.example"),
+        ("alias", "Luxury, Vorgang 48213", "Luxury"),
+        ("alias", "Luxury 订单号 48213", "Luxury"),
     ],
 )
 def test_particulars_are_cut_out(field: str, written: str, left: str) -> None:
@@ -266,6 +285,10 @@ def test_particulars_are_cut_out(field: str, written: str, left: str) -> None:
         ("tax_id", "2026-03-14T10:35:00Z", "time"),
         ("alias", "called us twice and said he would send the goods back to us soon", "free_text"),
         ("name", "Chen\nsee notes", "free_text"),
+        ("phone", "the number that he gave to us when he called", "free_text"),
+        ("tax_id", "see the letter of our office in the file of March", "free_text"),
+        ("address", "Hauptstr. 1, wir haben dem Kunden alles erstattet, er wurde gesperrt",
+         "free_text"),
     ],
 )  # fmt: skip
 def test_what_is_nothing_but_particulars_is_removed(field: str, written: str, rule: str) -> None:
@@ -343,12 +366,20 @@ ORDINARY = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Shop", "Store", "Home", "Global", "Best Shop GmbH"])
-def test_a_store_with_a_general_name_can_still_report(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["Shop", "Store", "Home", "Global", "Luxury", "Wei", "Paris", "Best Shop GmbH"]
+)
+def test_a_store_with_a_common_name_can_still_report(name: str) -> None:
     report = draft({"alias": ORDINARY})
     assert clean(report, Contributor(names=(name,))).report == report
     single = name.removesuffix(" GmbH")
     assert unsought(Contributor(names=(name,))) == ((name,) if " " not in single else ())
+
+
+@pytest.mark.parametrize("written", ["Paris", "PARIS", "P.a.r.i.s", "x:paris", "Paris S.A."])
+def test_a_common_name_is_found_where_it_is_all_there_is(written: str) -> None:
+    assert found("alias", written, Contributor(names=("Paris",))) == [("name", "removed")]
+    assert found("address", f"Rue 7, {written}, France", Contributor(names=("Paris",))) == []
 
 
 @pytest.mark.parametrize(
@@ -402,6 +433,8 @@ def test_each_finding_explains_itself_without_the_value(report: Report) -> None:
         assert finding.field in finding.explanation
         assert finding.explanation.isprintable()
         assert "Chen Wei" not in finding.explanation
+        assert finding.value or finding.field == "account"
+        assert finding.left != finding.value or finding.action == "blocked"
 
 
 @given(st.text())

@@ -18,8 +18,8 @@ from acx.records.sealed_text import (
     SealedTextError,
     _exchange_key,
     _opening_key,
-    check_sealed,
     open_text,
+    recipients_of,
     seal_text,
 )
 
@@ -47,6 +47,7 @@ def test_nobody_else_opens_it() -> None:
     with pytest.raises(SealedTextError, match="other operators"):
         open_text(sealed, EVE, **PLACE)
     assert b"sold" not in sealed
+    assert recipients_of(sealed) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("place", [{"origin": "elsewhere.example"}, {"about": "b" * 26}])
@@ -84,7 +85,7 @@ def test_a_text_is_for_somebody() -> None:
 @given(st.binary(max_size=300))
 def test_anything_else_is_refused_as_what_it_is(raw: bytes) -> None:
     with pytest.raises(SealedTextError):
-        check_sealed(raw)
+        recipients_of(raw)
 
 
 @given(st.data())

@@ -25,6 +25,7 @@ from acx.records.leak.particulars import (
     title_tokens,
     two_figures,
     without_trail,
+    without_trails,
 )
 from acx.records.leak.writing import (
     MIN_INSIDE_AND_SPACED,
@@ -262,11 +263,11 @@ def _particulars(field: str, value: str) -> _Verdict | None:
     if left != value:
         why = "characters that nobody sees, by which a copy can be marked"
         return _Verdict("invisible", "coarsened" if left.strip() else "removed", why, left.strip())
-    if field == "website" or (field in ACCOUNTS_ELSEWHERE and LINK.search(value)):
-        left = without_trail(value)
+    if field == "website" or field in ACCOUNTS_ELSEWHERE:
+        left = without_trail(value) if field == "website" else without_trails(value)
         if left != value:
             return _Verdict("trail", "coarsened", "which listing, visit or referrer it was", left)
-    elif field != "website" and LINK.search(decoded(value)):
+    elif LINK.search(decoded(value)):
         return _cut("link", LINK, value, "a link; a website has its own field")
     if field in TEXTS | {"address"} and TICKET.search(decoded(value)):
         return _cut("ticket", TICKET, value, "a number of somebody's own system")

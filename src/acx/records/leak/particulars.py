@@ -71,6 +71,11 @@ _TOLD: Final = frozenset(
 """Words of telling, not of naming."""
 
 
+def without_trails(value: str) -> str:
+    """A value, whose links are without what tells which listing, visit or referrer it was."""
+    return LINK.sub(lambda link: without_trail(link[0]), value)
+
+
 def without_trail(website: str) -> str:
     """A website without what tells which listing, visit or referrer it came from."""
     match = _WEBSITE.match(website)

@@ -50,6 +50,8 @@ _SYMBOLS_APART: Final = str.maketrans(dict.fromkeys(_SYMBOLS, " "))
 _SEPARATOR: Final = rf"[^\w\n{re.escape(_SYMBOLS)}]|_"
 _START: Final = r"(?<![^\W_])"
 _END: Final = r"(?![^\W_])"
+_MAX_FORM_WORDS: Final = 4
+"""S. à r. l."""
 _PUNYCODE: Final = re.compile(r"xn--([a-z0-9-]+)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"(?:\\u|%u|\\x|U\+)([0-9a-f]{4}|(?<=\\x)[0-9a-f]{2})", re.IGNORECASE)
 _CODED: Final = re.compile(r"[%&\\\U000e0020-\U000e007e]|xn--|U\+", re.IGNORECASE)
@@ -59,7 +61,8 @@ _BASE64: Final = re.compile(r"(?=[A-Za-z+/_-]*\d|[A-Za-z0-9+/_-]*?[a-z][A-Z])[A-
 """Words have no digits, and capitals only at the beginning or throughout."""
 _BASE64_URL: Final = str.maketrans("-_", "+/")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2}[\s:.,-]?){4,}", re.IGNORECASE)
-_SAYS_SOMETHING: Final = re.compile(r"[A-Za-z0-9]{4}|[ -~]{6}|[^\W_\x00-\x7f]{2}")
+_SAYS_SOMETHING: Final = re.compile(r"[A-Za-z0-9]{4}|[^\x00-\x1f\x7f-\x9f\ufffd]{6}")
+"""Of what was never text, so much in a row is rarely to be read."""
 _TAGS: Final = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
 """Invisible twins of ASCII (Unicode, 23.9)."""
 # Of scripts in which nobody writes names on marketplaces; `normalise.skeleton` has the others.
@@ -204,10 +207,15 @@ def _needles(word: str) -> Iterator[tuple[str, ...]]:
     """A word's own readings, as the words in them, without a company form at the end."""
     for reading in dict.fromkeys((fold_text(word), _shape(word), latinise(word))):
         words = re.findall(r"[^\W_]+", _bare(reading))
-        while len(words) > 1 and words[-1] in COMPANY_FORMS:
-            words.pop()
         if words:
-            yield tuple(words)
+            yield _without_form(tuple(words))
+
+
+def _without_form(words: tuple[str, ...]) -> tuple[str, ...]:
+    for count in range(min(_MAX_FORM_WORDS, len(words) - 1), 0, -1):
+        if "".join(words[-count:]) in COMPANY_FORMS:
+            return _without_form(words[:-count])
+    return words
 
 
 def _as_written(word: str) -> list[str]:
@@ -244,13 +252,14 @@ def _part(words: Sequence[str], min_inside: int) -> str:
         return f"{whole}|{backwards}"
     if length < MIN_INSIDE_AND_SPACED:
         return f"{whole}|{_spelt(words)}|{backwards}"
-    return f"{_spelt(words, spaced=True)}|{_spelt([''.join(words)[::-1]])}"
+    return f"{_spelt(words, spaced=True)}|{_spelt([''.join(words)[::-1]], spaced=True)}"
 
 
 def _alone(word: str) -> str:
     """The expression for a common word that is a whole value, but for where it is a handle."""
     gaps = f"(?:{_SEPARATOR})"
-    form = f"{gaps}+(?:{'|'.join(sorted(COMPANY_FORMS))})"
+    forms = "|".join(f"{gaps}*".join(form) for form in sorted(COMPANY_FORMS))
+    form = f"{gaps}+(?:{forms})"
     return f"^{gaps}*(?:[a-z]+:)?{_spelt([word], spaced=True)}(?:{form})*{gaps}*$"
 
 
