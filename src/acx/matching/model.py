@@ -8,9 +8,9 @@ company: what many share weighs little. Absent is not different: a field that on
 outcome and no weight.
 
     field       email
-      level       same       m .45   u ≥ 2^-31    both wrote the same address
-      level       variant    m .10   u ≥ 2^-26    dots, plus-tags, digits aside
-      differs                        -0.7 bits    both have one, none agrees
+      level       same       m .35   u ≥ 2^-31    the same mailbox
+      level       variant    m .15   u ≥ 2^-26    dots, dashes, digits at the end aside
+      differs                        -1.4 bits    both have one, none agrees
 
 Source: I. P. Fellegi, A. B. Sunter, «A Theory for Record Linkage», JASA 64 (1969).
 """
@@ -75,11 +75,11 @@ FIELDS: Final = (
     ),
     Field(
         "phone",
-        (Level("same", 0.30, 30, belief=0.75), Level("national", 0.08, 24, belief=0.9)),
+        (Level("same", 0.45, 30, belief=0.75), Level("national", 0.08, 24, belief=0.9)),
         differs=-1.4,
         identifies=2,
     ),
-    Field("bank_account", (Level("same", 0.50, 32), Level("number", 0.05, 27)), -1.0, identifies=2),
+    Field("bank_account", (Level("same", 0.60, 32), Level("number", 0.05, 27)), -1.0, identifies=2),
     Field(
         "tax_id", (Level("same", 0.65, 32), Level("number", 0.08, 27)), -2.5, 2, contradicts=True
     ),
@@ -93,14 +93,14 @@ FIELDS: Final = (
     Field("id_document", (Level("same", 0.70, 32), Level("number", 0.10, 27)), -1.2, identifies=2),
     Field(
         "website",
-        (Level("same", 0.40, 28), Level("domain", 0.10, 27), Level("mail", 0.04, 26, belief=0.9)),
+        (Level("same", 0.60, 28), Level("domain", 0.10, 27), Level("mail", 0.04, 26, belief=0.9)),
         -0.4,
         identifies=2,
     ),
-    Field("contact", (Level("same", 0.40, 29),), -0.5, identifies=1),
+    Field("contact", (Level("same", 0.60, 29),), -0.5, identifies=1),
     Field(
         "handle",
-        (Level("same", 0.30, 28), Level("elsewhere", 0.15, 20, belief=0.8)),
+        (Level("same", 0.30, 28), Level("elsewhere", 0.25, 20, belief=0.8)),
         -0.3,
         identifies=1,
     ),
@@ -113,14 +113,14 @@ FIELDS: Final = (
     Field("country", (Level("same", 0.50, 3.5),), -1.9),
     Field("kind", (Level("same", 0.95, 0.8),), -1.5),
     Field("ip", (Level("same", 0.20, 14),), 0.0),
-    Field("device", (Level("same", 0.40, 18),), -0.2),
-    Field("image_hash", (Level("same", 0.30, 24), Level("similar", 0.30, 20)), -0.1),
+    Field("device", (Level("same", 0.50, 18),), -0.2),
+    Field("image_hash", (Level("same", 0.30, 21), Level("similar", 0.30, 20)), -0.1),
     Field(
         "address",
         (
-            Level("same", 0.12, 20, belief=0.75),
+            Level("same", 0.35, 20, belief=0.75),
             Level("building", 0.15, 16, belief=0.85),
-            Level("street", 0.10, 13),
+            Level("street", 0.20, 13),
             Level("postcode", 0.05, 10),
             Level("place", 0.07, 8, belief=0.85),
         ),
@@ -129,9 +129,9 @@ FIELDS: Final = (
     Field(
         "name",
         (
-            Level("same", 0.38, 24, belief=0.8),
-            Level("similar", 0.22, 22, belief=0.85),
-            Level("part", 0.16, 20, belief=0.8),
+            Level("same", 0.38, 25.5, belief=0.8),
+            Level("similar", 0.22, 23, belief=0.85),
+            Level("part", 0.16, 20.5, belief=0.8),
             Level("shared", 0.12, 8),
         ),
         differs=-1.5,
@@ -139,7 +139,7 @@ FIELDS: Final = (
     Field(
         "related",
         (
-            Level("same", 0.05, 15, belief=0.8),
+            Level("same", 0.20, 15, belief=0.8),
             Level("similar", 0.05, 13, belief=0.8),
             Level("part", 0.03, 11, belief=0.8),
         ),
