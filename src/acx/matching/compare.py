@@ -44,7 +44,7 @@ LIKE_NAME_BITS: Final = 8.0
 """What a variant adds to names that agree: it may be made of them in a way that nobody sees."""
 
 HOUSEHOLD: Final = np.array([NUMBERS[name] for name in ("phone", "address", "ip", "device")])
-HOUSEHOLD_BITS: Final = 19.0
+HOUSEHOLD_BITS: Final = 20.0
 """What all that a household shares is worth between two of one family name."""
 
 MANY_NAMES: Final = 9
