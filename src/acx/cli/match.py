@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,33 +82,20 @@ def match(
     """
     import msgspec
 
-    from acx.cli.input import reading
+    from acx.cli.input import meets, reading
     from acx.cli.output import progress
     from acx.matching import MatchOptions
+    from acx.matching import match as match_accounts
     from acx.matching.weights import load, save
+    from acx.records.files import write_table
 
     learning = estimate or labels is not None
-    if not (out or learning or explain):
-        raise click.UsageError("say what to do: --out HITS, --explain A B, --estimate or --labels")
-    if explain and (out or learning):
-        raise click.UsageError("--explain shows one pair: leave out --out, --estimate and --labels")
-    if learning and weights is not None and ctx.get_parameter_source("weights") is not _FROM_ENV:
-        raise click.UsageError(
-            "--weights are what --estimate and --labels are to find: leave it out"
-        )
-    for name, value, needs in (
-        ("--explain-out", explain_out, "--explain" if not explain else ""),
-        ("--out-weights", out_weights, "--estimate or --labels" if not learning else ""),
-        ("--fail-on", fail_on, "--out" if not out else ""),
-    ):
-        if value is not None and needs:
-            raise click.UsageError(f"{name} goes with {needs}")
-    check_drawing(explain_out)
+    _require_sense(ctx, learning=learning)
     same_file = accounts == against or (
         Path(accounts).exists() and Path(against).exists() and Path(accounts).samefile(against)
     )
     place = out or out_weights or str(explain_out or "-")
-    with reading(ctx, out=place, **options) as given, progress("matching", quiet=as_json):
+    with reading(ctx, out=place, **options) as given, progress("matching", quiet=as_json) as told:
         how = MatchOptions(
             level=level,
             default_country=given.default_country,
@@ -115,66 +103,95 @@ def match(
             prior=MatchOptions().prior if prior is None else prior,
             weights=None if weights is None or learning else load(weights).table(),
         )
-        subjects = _read(against, given)
-        sellers = subjects if same_file else _read(accounts, given)
+        subjects, sellers = _Frames(_read(against, given)), _Frames(_read(accounts, given))
+        if same_file or learning or explain:
+            subjects = _Frames([subjects.whole()])
+            sellers = subjects if same_file else _Frames([sellers.whole()])
         if explain:
-            _explain(sellers, subjects, explain, how, explain_out, as_json=as_json)
+            _explain(sellers.whole(), subjects.whole(), explain, how, explain_out, as_json=as_json)
             return
         if learning:
             from acx.cli.estimate import read_labels, show
             from acx.matching.estimate import estimate as estimate_weights
             from acx.matching.labels import NO_LABELS
 
-            known = read_labels(labels, sellers, subjects, given) if labels else NO_LABELS
-            learnt = estimate_weights(sellers, subjects, options=how, labels=known, by_em=estimate)
+            files = sellers.whole(), subjects.whole()
+            known = read_labels(labels, *files, given) if labels else NO_LABELS
+            learnt = estimate_weights(*files, options=how, labels=known, by_em=estimate)
             if out_weights is not None:
                 save(learnt.weights, out_weights)
             if "-" not in (out, out_weights):
                 show(learnt, as_json=as_json, out_weights=out_weights)
             how = msgspec.structs.replace(how, weights=learnt.weights.table())
         if out:
-            _match(sellers, subjects, how, out, fail_on, given, as_json=as_json and not learning)
+            hits = match_accounts(sellers, subjects, options=how, progress=told)
+            write_table([hits], out, joiners={"reasons": ";"})
+            counts = dict(hits.group_by("level").len().iter_rows())
+            if out != "-":
+                _tell(sellers.rows, subjects.rows, counts, out, as_json=as_json and not learning)
+            given.hits_found = meets(fail_on, counts)
 
 
-_FROM_ENV = click.core.ParameterSource.ENVIRONMENT
+def _require_sense(ctx: click.Context, *, learning: bool) -> None:
+    """Refuse options that do not go together before any work begins."""
+    out, explain = ctx.params["out"], ctx.params["explain"]
+    if not (out or learning or explain):
+        raise click.UsageError("say what to do: --out HITS, --explain A B, --estimate or --labels")
+    if explain and (out or learning):
+        raise click.UsageError("--explain shows one pair: leave out --out, --estimate and --labels")
+    told_weights = ctx.get_parameter_source("weights") is click.core.ParameterSource.COMMANDLINE
+    if learning and told_weights:
+        raise click.UsageError(
+            "--weights are what --estimate and --labels are to find: leave it out"
+        )
+    for name, parameter, needs, met in (
+        ("--explain-out", "explain_out", "--explain", explain),
+        ("--out-weights", "out_weights", "--estimate or --labels", learning),
+        ("--fail-on", "fail_on", "--out", out),
+    ):
+        if ctx.params[parameter] is not None and not met:
+            raise click.UsageError(f"{name} goes with {needs}")
+    check_drawing(ctx.params["explain_out"])
 
 
-def _read(source: str, given: Input) -> pl.DataFrame:
-    import polars as pl
+class _Frames:
+    """Accounts batch by batch, counted as they pass."""
 
+    def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
+        self._frames = frames
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        self.rows = 0
+        for frame in self._frames:
+            self.rows += len(frame)
+            yield frame
+
+    def whole(self) -> pl.DataFrame:
+        """All of them in memory."""
+        import polars as pl
+
+        return pl.concat(self)
+
+
+def _read(source: str, given: Input) -> Iterator[pl.DataFrame]:
     from acx.records.files import read_accounts
 
-    return pl.concat(
-        read_accounts(source, rejects=given.rejects, mapping=given.mapping, encoding=given.encoding)
+    return read_accounts(
+        source, rejects=given.rejects, mapping=given.mapping, encoding=given.encoding
     )
 
 
-def _match(
-    sellers: pl.DataFrame,
-    subjects: pl.DataFrame,
-    how: MatchOptions,
-    out: str,
-    fail_on: str | None,
-    given: Input,
-    *,
-    as_json: bool,
-) -> None:
-    """Match, write HITS, and say how many there are."""
-    from acx.cli.input import meets
+def _tell(accounts: int, against: int, counts: dict[str, int], out: str, *, as_json: bool) -> None:
+    """Say how many hits there are."""
     from acx.cli.output import note, print_json
-    from acx.matching import match as match_accounts
-    from acx.records.files import write_table
 
-    hits = match_accounts(sellers, subjects, options=how)
-    write_table([hits], out, joiners={"reasons": ";"})
-    counts = dict(hits.group_by("level").len().iter_rows())
     levels = {name: counts.get(name, 0) for name in ("exact", "strong", "possible")}
-    if as_json and out != "-":
-        print_json({"accounts": len(sellers), "against": len(subjects), "hits": levels, "out": out})
-    elif out != "-":
+    if as_json:
+        print_json({"accounts": accounts, "against": against, "hits": levels, "out": out})
+    else:
         found = ", ".join(f"{count} {name}" for name, count in levels.items())
-        note(f"{len(sellers)} accounts against {len(subjects)}: {found} -> {out}")
-    given.hits_found = meets(fail_on, counts)
+        note(f"{accounts} accounts against {against}: {found} -> {out}")
 
 
 def _explain(
