@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from acx.matching.compare import compare
-from acx.matching.compiled import F64, I32, I64, U8, inner, kernel, keyed, to_int
+from acx.matching.compiled import F64, I32, I64, U8, U64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies
-from acx.matching.images import BANDS, band_key
+from acx.matching.images import BAND_BITS, BANDS
+from acx.matching.keys import neighbour_keys
 from acx.matching.model import FIELDS, Weights
 from acx.matching.profiles import Profiles
 from acx.matching.table import MOST_SHARERS, Found, Table, locate
@@ -51,6 +52,7 @@ class _Scratch(NamedTuple):
     """Memory that one thread's search uses again for each account.
 
     Attributes:
+        neighbours: keys of pictures that are nearly the account's.
         found: places of the account's keys in the table.
         places: the same, the rarest key's first.
         sizes: how many keys have how many sharers.
@@ -60,6 +62,7 @@ class _Scratch(NamedTuple):
         outcome: the comparison of one pair.
     """
 
+    neighbours: U64
     found: I32
     places: I32
     sizes: I64
@@ -93,9 +96,10 @@ def screen_rows(
         Hits × 2: row of the account, row of the subject.
     """
     first, last = 0, len(accounts.starts) - 1
-    room = np.diff(found.starts) + 16 * BANDS * np.diff(accounts.images.starts)
-    most = int(room.max(initial=0))
+    neighbours = BAND_BITS * BANDS * np.diff(accounts.images.starts)
+    most = int((np.diff(found.starts) + neighbours).max(initial=0))
     scratch = _Scratch(
+        np.empty(int(neighbours.max(initial=0)), np.uint64),
         np.empty(most, np.int32),
         np.empty(most, np.int32),
         np.empty(MOST_SHARERS + 2, np.int64),
@@ -178,7 +182,12 @@ def _gather(
     for i in range(found.starts[row], found.starts[row + 1]):
         scratch.found[count] = found.places[i]
         count += 1
-    count = _image_neighbours(accounts, row, table, scratch.found, count)
+    neighbours = neighbour_keys(accounts.images, row, table.secret, scratch.neighbours, 0)
+    for n in range(neighbours):
+        place = locate(table.keys, table.directory, table.shift, scratch.neighbours[n])
+        if place >= 0:
+            scratch.found[count] = place
+            count += 1
     count = _by_rarity(table, count, scratch)
     places, slots, scores, used = scratch.places, scratch.subject, scratch.score, scratch.used
     starts, rows = table.starts, table.rows
@@ -206,22 +215,6 @@ def _gather(
                 candidates += 1
             scores[slot] += worth
     return candidates
-
-
-@inner
-def _image_neighbours(accounts: Profiles, row: int, table: Table, found: I32, count: int) -> int:
-    """Add the places of all bands that differ in one bit; returns how many places there are."""
-    starts, bits = accounts.images.starts, accounts.images.bits
-    for j in range(starts[row], starts[row + 1]):
-        for band in range(BANDS):
-            for bit in range(16):
-                flipped = np.uint64(1) << np.uint64(bit)
-                key = keyed(table.secret, band_key(bits, j, band, flipped))
-                place = locate(table.keys, table.directory, table.shift, key)
-                if place >= 0:
-                    found[count] = place
-                    count += 1
-    return count
 
 
 @inner
@@ -265,3 +258,25 @@ def _cut(candidates: int, scratch: _Scratch) -> float:
         if kept > COMPARED:
             return score + 1.0
     return 0.0
+
+
+@kernel
+def hits_of_one(
+    accounts: Profiles,
+    rows: I64,
+    subjects: Profiles,
+    subject: int,
+    frequencies: Frequencies,
+    weights: Weights,
+    needed: float,
+    outcome: F64,
+) -> int:
+    """Compare accounts with one subject; returns how many hit it, now first in `rows`."""
+    hits = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        total = compare(accounts, row, subjects, subject, frequencies, weights, needed, outcome)
+        if total >= needed:
+            rows[hits] = row
+            hits += 1
+    return hits

@@ -16,6 +16,7 @@ SAME_BITS: Final = 10
 SIMILAR_BITS: Final = 31
 BANDS: Final = 16
 """Pieces of 16 bits: two hashes of at most 31 different bits share a piece with at most one."""
+BAND_BITS: Final = 16
 
 BAND_KEY: Final = np.uint64(140)
 

@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from acx.matching.candidates import Subjects, screen_rows
+from acx.matching.candidates import Subjects, hits_of_one, screen_rows
 from acx.matching.compare import compare_pairs
 from acx.matching.compiled import F64, I32, I64, U8, U64
+from acx.matching.crowd import Crowd, count_crowd, crowd_of
 from acx.matching.decide import (
     HITS,
     Explanation,
@@ -27,13 +28,25 @@ from acx.matching.decide import (
 )
 from acx.matching.errors import BadIndex, UnknownSubject
 from acx.matching.frequencies import Frequencies
-from acx.matching.keys import keys_of
+from acx.matching.keys import keys_of, searched_keys
 from acx.matching.model import FIELDS, Weights, weights
 from acx.matching.options import MatchOptions
 from acx.matching.profiles import Profiles, held_of, joined, of_account, of_frame, selected
+from acx.matching.sellers import ALL_SHARERS, Sellers
 from acx.matching.spool import Spool
 from acx.matching.storage import AGAIN, NO_SECRET, Secret, SegmentFile, Stored, write_segment
-from acx.matching.table import Found, Slices, build_table, count, forget, located, merged, sliced
+from acx.matching.table import (
+    MOST_SHARERS,
+    Found,
+    Slices,
+    Table,
+    build_table,
+    count,
+    forget,
+    located,
+    merged,
+    sliced,
+)
 from acx.matching.text import text_of
 from acx.matching.threads import stream
 from acx.records.account import Account
@@ -72,19 +85,8 @@ class Segment:
     @classmethod
     def of(cls, frames: Frames, options: MatchOptions, secret: U64) -> Segment:
         """Index subjects."""
-
-        def prepared(frame: pl.DataFrame) -> tuple[pl.Series, Profiles, Slices]:
-            profiles = of_frame(frame, options, subjects=True)
-            return _ids(frame), profiles, sliced(keys_of(profiles, secret))
-
-        parts = list(stream(prepared, _batches(frames)))
-        ids = pl.concat([part for part, _, _ in parts])
-        rows = [len(part) for part, _, _ in parts]
-        table = build_table([part for _, _, part in parts], rows, secret)
-        profiles = [part for _, part, _ in parts]
-        # The keys are not needed any more, and take as much memory as the table.
-        del parts
-        return cls(ids, Subjects(joined(profiles), np.ones(len(ids), np.uint8), table))
+        ids, profiles, table = _indexed(frames, options, secret, subjects=True)
+        return cls(ids, Subjects(profiles, np.ones(len(ids), np.uint8), table))
 
     @classmethod
     def opened(cls, path: Path, secret: Secret, *, change: bool) -> tuple[Segment, SegmentFile]:
@@ -147,6 +149,25 @@ class Segment:
         return Segment(ids, Subjects(joined(profiles), np.ones(len(ids), np.uint8), table))
 
 
+def _indexed(
+    frames: Frames, options: MatchOptions, secret: U64, *, subjects: bool, most: int = MOST_SHARERS
+) -> tuple[pl.Series, Profiles, Table]:
+    """Ids, profiles and keys of accounts."""
+
+    def prepared(frame: pl.DataFrame) -> tuple[pl.Series, Profiles, Slices]:
+        profiles = of_frame(frame, options, subjects=subjects)
+        return _ids(frame), profiles, sliced(keys_of(profiles, secret))
+
+    parts = list(stream(prepared, _batches(frames)))
+    ids = pl.concat([part for part, _, _ in parts])
+    rows = [len(part) for part, _, _ in parts]
+    table = build_table([part for _, _, part in parts], rows, secret, most)
+    profiles = [part for _, part, _ in parts]
+    # The keys are not needed any more, and take as much memory as the table.
+    del parts
+    return ids, joined(profiles), table
+
+
 def _renumbered(alive: U8, first: int) -> I32:
     """New rows of those that count, from `first` on, -1 for the others."""
     rows = np.cumsum(alive, dtype=np.int32) + np.int32(first - 1)
@@ -189,6 +210,7 @@ class SubjectIndex:
         self._recent = recent
         self._options = options
         self._observed = observed
+        self._crowd: Crowd | None = None
         self._weights: Weights = weights() if options.weights is None else options.weights
         self._size = len(base.alive()) + len(recent.alive())
 
@@ -273,7 +295,10 @@ class SubjectIndex:
         """Add subjects; those with an id that is known replace the ones before."""
         self.remove(subjects["id"])
         secret = self._base.subjects.table.secret
-        self._recent = self._recent.with_those_of(Segment.of(subjects, self._options, secret))
+        added = Segment.of(subjects, self._options, secret)
+        if self._crowd is not None:
+            count_crowd(self._crowd, added.subjects.table)
+        self._recent = self._recent.with_those_of(added)
         self._size += len(subjects)
         if len(self._recent.ids) > max(RECENT_SUBJECTS, RECENT_SHARE * len(self._base.ids)):
             self._base = self._base.with_those_of(self._recent)
@@ -291,6 +316,63 @@ class SubjectIndex:
         """Learn from a seller base how common the subjects' values are in it."""
         for batch in stream(self._prepared, _batches(accounts)):
             self._count(batch)
+
+    @property
+    def crowd(self) -> Crowd:
+        """How common the subjects' values are in the seller base that was observed."""
+        return self._crowd or crowd_of(self._tables, self._observed)
+
+    def weigh_among(self, crowd: Crowd) -> None:
+        """Count a seller base that was observed before, in place of any other."""
+        self._crowd, self._observed = crowd, crowd.accounts
+        for table in self._tables:
+            count_crowd(crowd, table)
+
+    def sellers(self, accounts: Frames) -> Sellers:
+        """Index a seller base, to look for new subjects in; it counts as observed."""
+        secret = self._base.subjects.table.secret
+        sellers = Sellers(
+            *_indexed(accounts, self._options, secret, subjects=False, most=ALL_SHARERS)
+        )
+        self.weigh_among(sellers.crowd)
+        return sellers
+
+    def screen_for(self, subjects: Sequence[str], sellers: Sellers) -> pl.DataFrame:
+        """Hits of a few subjects in a seller base: those among what `screen` would find.
+
+        Args:
+            subjects: ids of subjects.
+            sellers: the seller base.
+
+        Returns:
+            As `screen` does.
+        """
+        wanted = pl.Series("subject_id", subjects, dtype=pl.String)
+        frequencies = self.frequencies()
+        needed = bits_needed(self._options.level) - self._prior()
+        near = [np.empty(0, np.int64)]
+        for segment in (self._base, self._recent):
+            profiles = segment.subjects.profiles
+            for row in segment.rows_of(wanted).tolist():
+                keys = searched_keys(profiles, sellers.table.secret, row)
+                rows = sellers.near(located(sellers.table, keys), needed)
+                outcome = np.empty((2, len(FIELDS)))
+                found = hits_of_one(
+                    sellers.profiles,
+                    rows,
+                    profiles,
+                    row,
+                    frequencies,
+                    self._weights,
+                    needed,
+                    outcome,
+                )
+                near.append(rows[:found])
+        rows = np.unique(np.concatenate(near))
+        shown = pl.DataFrame([sellers.ids.gather(rows).alias("account_id")])
+        places = self._places(selected(sellers.profiles, rows))
+        hits = self._shown(shown, *places, frequencies, 0)
+        return _sorted(hits.filter(pl.col("subject_id").is_in(wanted.implode())))
 
     def screen(
         self,
@@ -338,9 +420,7 @@ class SubjectIndex:
                 done += rows
                 if progress is not None:
                     progress(done, total)
-        return pl.concat(hits, how="diagonal").sort(
-            "probability", "account_id", "subject_id", descending=[True, False, False]
-        )
+        return _sorted(pl.concat(hits, how="diagonal"))
 
     def check(self, account: Account) -> list[Hit]:
         """Find the subjects that one account probably is, most probable first."""
@@ -378,11 +458,11 @@ class SubjectIndex:
 
     def frequencies(self) -> Frequencies:
         """How common values are, as far as counted."""
-        return Frequencies(
-            self._base.subjects.table,
-            self._recent.subjects.table,
-            float(len(self) + self._observed),
-        )
+        return Frequencies(*self._tables, float(len(self) + self._observed))
+
+    @property
+    def _tables(self) -> tuple[Table, Table]:
+        return self._base.subjects.table, self._recent.subjects.table
 
     def _subject(self, subject: str) -> tuple[Profiles, int]:
         for segment in (self._base, self._recent):
@@ -403,19 +483,31 @@ class SubjectIndex:
 
     def _places(self, profiles: Profiles) -> tuple[Profiles, Found, Found]:
         """Accounts, and which keys of the subjects they have."""
-        tables = (self._base.subjects.table, self._recent.subjects.table)
-        keys = keys_of(profiles, tables[0].secret)
-        return profiles, located(tables[0], keys), located(tables[1], keys)
+        base, recent = self._tables
+        keys = keys_of(profiles, base.secret)
+        return profiles, located(base, keys), located(recent, keys)
 
     def _count(self, batch: Prepared) -> None:
-        count(self._base.subjects.table.sellers, batch.base.places)
-        count(self._recent.subjects.table.sellers, batch.recent.places)
+        base, recent = self._tables
+        count(base.sellers, batch.base.places)
+        count(recent.sellers, batch.recent.places)
         self._observed += batch.rows
 
     def _hits(self, start: int, batch: Prepared, frequencies: Frequencies) -> pl.DataFrame:
         """Hits of some accounts, the first of which is row `start` of its file."""
         shown = pl.read_ipc(io.BytesIO(batch.shown.tobytes()))
-        found = self._found(batch.profiles, batch.base, batch.recent, frequencies, start)
+        return self._shown(shown, batch.profiles, batch.base, batch.recent, frequencies, start)
+
+    def _shown(
+        self,
+        shown: pl.DataFrame,
+        profiles: Profiles,
+        base: Found,
+        recent: Found,
+        frequencies: Frequencies,
+        start: int,
+    ) -> pl.DataFrame:
+        found = self._found(profiles, base, recent, frequencies, start)
         return pl.concat(
             hits_frame(
                 shown[rows[:, 0]],
@@ -448,6 +540,10 @@ class SubjectIndex:
                     profiles, segment.subjects.profiles, rows, frequencies, self._weights, outcomes
                 )
             yield segment.ids, rows, outcomes
+
+
+def _sorted(hits: pl.DataFrame) -> pl.DataFrame:
+    return hits.sort("probability", "account_id", "subject_id", descending=[True, False, False])
 
 
 def _numbered(batches: Iterable[Prepared]) -> Iterator[tuple[int, Prepared]]:

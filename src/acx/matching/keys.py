@@ -13,7 +13,7 @@ import numpy as np
 
 from acx.matching.addresses import address_keys, most_address_keys
 from acx.matching.compiled import I64, U64, inner, kernel, keyed, salted, sort
-from acx.matching.images import BANDS, image_keys
+from acx.matching.images import BAND_BITS, BANDS, Images, band_key, image_keys
 from acx.matching.model import NUMBERS
 from acx.matching.names import SOUND, most_name_keys, name_keys
 from acx.matching.profiles import Profiles
@@ -119,3 +119,31 @@ def keys_of(profiles: Profiles, secret: U64, first: int = 0, last: int = -1) -> 
     buffer = np.empty(int(room.max(initial=0)), np.uint64)
     n = _fill_keys(profiles, first, last, secret, starts, keys, buffer)
     return Keys(starts, keys[:n].copy())
+
+
+def searched_keys(profiles: Profiles, secret: U64, row: int) -> Keys:
+    """Keys by which a row is looked for: its own, and those of pictures nearly the same."""
+    own = keys_of(profiles, secret, row, row + 1).keys
+    pictures = profiles.images.starts[row + 1] - profiles.images.starts[row]
+    keys = np.empty(pictures * BANDS * BAND_BITS, np.uint64)
+    size = _fill_neighbours(profiles.images, row, secret, keys)
+    found = np.unique(np.concatenate([own, keys[:size]]))
+    return Keys(np.array([0, len(found)]), found)
+
+
+@kernel
+def _fill_neighbours(images: Images, row: int, secret: U64, keys: U64) -> int:
+    return neighbour_keys(images, row, secret, keys, 0)
+
+
+@inner
+def neighbour_keys(images: Images, row: int, secret: U64, keys: U64, n: int) -> int:
+    """Add the keys of all bands that differ in one bit; returns their new end."""
+    starts, bits = images.starts, images.bits
+    for j in range(starts[row], starts[row + 1]):
+        for band in range(BANDS):
+            for bit in range(BAND_BITS):
+                flipped = np.uint64(1) << np.uint64(bit)
+                keys[n] = keyed(secret, band_key(bits, j, band, flipped))
+                n += 1
+    return n

@@ -111,13 +111,16 @@ def _put_in_slices(starts: I64, keys: U64, slices: Slices) -> None:
             slices.rows[ends[s]] = row
 
 
-def build_table(parts: Sequence[Slices], rows: Sequence[int], secret: U64) -> Table:
+def build_table(
+    parts: Sequence[Slices], rows: Sequence[int], secret: U64, most: int = MOST_SHARERS
+) -> Table:
     """Build a table of subjects' keys.
 
     Args:
         parts: keys of some subjects each, each subject's key once.
         rows: how many subjects each part has.
         secret: what the keys are digests under.
+        most: of a key that more subjects have, only their number is kept.
     """
     moved = np.cumsum([0, *rows])[:-1].astype(np.int32)
 
@@ -131,7 +134,7 @@ def build_table(parts: Sequence[Slices], rows: Sequence[int], secret: U64) -> Ta
         sharers = np.empty(len(keys), np.int32)
         sizes = np.zeros((1 << bits) + 1, np.int64)
         ordered = np.empty_like(keys), np.empty_like(whose)
-        different, kept = _sort_slice(keys, whose, bits, sizes, *ordered, sharers)
+        different, kept = _sort_slice(keys, whose, bits, most, sizes, *ordered, sharers)
         return ordered[0][:different].copy(), sharers[:different].copy(), ordered[1][:kept].copy()
 
     slices = in_threads(sort_slice, range(SLICES))
@@ -139,15 +142,15 @@ def build_table(parts: Sequence[Slices], rows: Sequence[int], secret: U64) -> Ta
     sharers = np.concatenate([each[1] for each in slices])
     listed = np.concatenate([each[2] for each in slices])
     starts = np.zeros(len(keys) + 1, np.int32)
-    np.cumsum(np.where(sharers <= MOST_SHARERS, sharers, 0), out=starts[1:])
+    np.cumsum(np.where(sharers <= most, sharers, 0), out=starts[1:])
     return Table(
-        secret, keys, *_directory(keys), starts, listed, sharers, np.zeros(len(keys), np.int32)
+        secret, keys, *fill_directory(keys), starts, listed, sharers, np.zeros(len(keys), np.int32)
     )
 
 
 @kernel
 def _sort_slice(
-    keys: U64, rows: I32, bits: int, ends: I64, out: U64, listed: I32, sharers: I32
+    keys: U64, rows: I32, bits: int, most: int, ends: I64, out: U64, listed: I32, sharers: I32
 ) -> tuple[int, int]:
     """Sort a slice's keys, each once, with how many rows have it, and the rows of those few have.
 
@@ -179,14 +182,15 @@ def _sort_slice(
             i += 1
         out[different], sharers[different] = key, i - first
         different += 1
-        if i - first <= MOST_SHARERS:
+        if i - first <= most:
             for j in range(first, i):
                 listed[kept] = listed[j]
                 kept += 1
     return different, kept
 
 
-def _directory(keys: U64) -> tuple[I32, int]:
+def fill_directory(keys: U64) -> tuple[I32, int]:
+    """Where keys begin whose first bits are so many; and how many bits these leave."""
     bits = max(len(keys).bit_length() - 1, 1)
     directory = np.empty((1 << bits) + 1, np.int32)
     _fill_directory(keys, 64 - bits, directory)
@@ -309,7 +313,7 @@ def merged(a: Table, b: Table, rows_a: I32, rows_b: I32) -> Table:
     return Table(
         a.secret,
         keys,
-        *_directory(keys),
+        *fill_directory(keys),
         starts[: size + 1].copy(),
         rows[: starts[size]].copy(),
         subjects[:size].copy(),
