@@ -1,9 +1,10 @@
-"""Members as the exchange meets them: they ask for tags, sign events and post them."""
+"""Members as the exchange meets them: they join, get credentials, sign events and post them."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,16 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from acx.credentials.credential import Credential
+from acx.credentials.issuance import ClientRequest, CredentialResponse, MemberSecret
+from acx.credentials.keys import SecretKey
+from acx.credentials.presentation import present, presentation_tag
+from acx.credentials.single_use import present_once, single_use_tag
 from acx.exchange.admission.invites import Joined, JoinRequest
 from acx.exchange.intake.intake import Acknowledgement
+from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential
 from acx.exchange.service import Exchange
-from acx.exchange.serving import Service, TagsRequest
+from acx.exchange.serving import Service
 from acx.log.checkpoint import open_checkpoint
 from acx.log.entry import entry_of
 from acx.log.errors import MissingFile
@@ -27,11 +34,13 @@ from acx.log.proof import parse_proof, verify_proof
 from acx.log.tiles import DirectoryReader
 from acx.records.account import Subject
 from acx.records.event import (
+    DAILY_LIMIT,
     Answer,
     Body,
     Corroboration,
     Event,
     Outcome,
+    Registration,
     Withdrawal,
     outcome_context,
     parse_event,
@@ -41,8 +50,8 @@ from acx.records.event import (
     sign_event,
     stand_context,
 )
-from acx.records.http_signature import sign_request, verify_request
-from acx.records.invite import Invite, parse_invite
+from acx.records.invite import POSTING_ROLES, Invite, parse_invite
+from acx.records.issuer_keys import request_context
 from acx.records.report import Report
 from acx.records.state import Entry, Reports
 
@@ -81,16 +90,25 @@ class Actor:
     invite: Invite
     clock: SetClock
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    secret: MemberSecret = field(default_factory=MemberSecret.generate)
     nonce: int = 0
     token: str = ""
+    credentials: dict[str, Credential] = field(default_factory=dict)
 
     @classmethod
     def invited(cls, exchange: Exchange, clock: SetClock, name: str, role: str) -> Actor:
         return cls(parse_invite(exchange.invite(name, role)), clock)
 
+    def __post_init__(self) -> None:
+        self.asked = ClientRequest.create(self.secret, request_context(self.invite.origin))
+
     @property
     def public(self) -> str:
         return public_key_text(self.key)
+
+    @property
+    def credential_request(self) -> str:
+        return text(self.asked.request.encode())
 
     @property
     def join_request(self) -> JoinRequest:
@@ -99,15 +117,37 @@ class Actor:
             secret=self.invite.secret,
             member_key=self.public,
             terms="1",
+            credential_request=(
+                self.credential_request if self.invite.role in POSTING_ROLES else ""
+            ),
         )
 
     def join(self, service: Service) -> Joined:
         joined = service.join(self.join_request, self.public)
         self.token = joined.token
+        if joined.credential is not None:
+            self.keep(service, joined.credential)
         return joined
 
-    def tags(self, service: Service, *contexts: str) -> dict[str, str]:
-        return service.tags(TagsRequest(contexts=contexts), self.public).tags
+    def ask(self, service: Service, key: str = "") -> IssuedCredential:
+        """Ask for the credential under a key, by default the one in use."""
+        body = CredentialRequestBody(
+            key=key or service.issuer.current.term.id, request=self.credential_request
+        )
+        return service.credential(body, self.public)
+
+    def keep(self, service: Service, issued: IssuedCredential) -> None:
+        """Take a credential out of what was issued."""
+        secret_key = SecretKey.decode(issuer_key(service, issued.key))
+        response = CredentialResponse.decode(base64.b64decode(issued.response))
+        self.credentials[issued.key] = self.asked.finalize(response, secret_key.public_key)
+
+    def credential(self, service: Service) -> tuple[str, Credential]:
+        """The key in use, and the credential under it."""
+        key = service.issuer.current.term.id
+        if key not in self.credentials:
+            self.keep(service, self.ask(service, key))
+        return key, self.credentials[key]
 
     def report(self, service: Service, body: Report | None = None) -> Draft:
         """A report, signed and ready to post."""
@@ -115,15 +155,27 @@ class Actor:
         stand = stand_context(report_id(public_key_text(key)), 1)
         return self.rated(service, key, body or about("Jo Doe"), [stand])
 
+    def report_under(self, service: Service, key_id: str) -> Draft:
+        """A report by the credential under some key, in use or not."""
+        key = Ed25519PrivateKey.generate()
+        stand = stand_context(report_id(public_key_text(key)), 1)
+        nonce, self.nonce = self.nonce, self.nonce + 1
+        return self.draft(
+            service,
+            key,
+            "report",
+            about("Jo Doe"),
+            [stand],
+            nonces={rate_context(self.clock.day): nonce},
+            issuer_key=key_id,
+        )
+
     def rated(
         self, service: Service, key: Ed25519PrivateKey, body: Body, contexts: list[str]
     ) -> Draft:
-        rate = rate_context(self.clock.day)
-        numbered = f"{rate}/{self.nonce}"
         nonce, self.nonce = self.nonce, self.nonce + 1
-        tags = self.tags(service, numbered, *contexts)
-        tags[rate] = tags.pop(numbered)
-        return self._draft(service, key, "report", body, tags=tags, presentations={rate: nonce})
+        rate = rate_context(self.clock.day)
+        return self.draft(service, key, "report", body, contexts, nonces={rate: nonce})
 
     def follow(
         self,
@@ -139,13 +191,12 @@ class Actor:
         contexts: tuple[str, ...] = (),
     ) -> Draft:
         """An event about another one's report."""
-        wanted = [*contexts, *(stand_context(about_.report, v) for v in versions)]
-        return self._draft(
+        return self.draft(
             service,
             key or Ed25519PrivateKey.generate(),
             type_,
             body,
-            tags=self.tags(service, *wanted) if wanted else {},
+            [*contexts, *(stand_context(about_.report, v) for v in versions)],
             report=about_.report,
             ref=ref,
             seq=seq,
@@ -193,31 +244,67 @@ class Actor:
             versions=(1,),
         )
 
-    def _draft(
+    def draft(
         self,
         service: Service,
         key: Ed25519PrivateKey,
         type_: str,
         body: Body,
+        contexts: list[str],
         *,
-        tags: dict[str, str],
-        presentations: dict[str, int] | None = None,
+        nonces: dict[str, int] | None = None,
+        issuer_key: str = "",
         report: str = "",
         ref: str = "",
         seq: int = 0,
     ) -> Draft:
-        event = sign_event(
-            key,
-            origin=self.invite.origin,
-            type=type_,
-            body=body,
-            report=report,
-            ref=ref,
-            seq=seq,
-            tags=tags,
-            issuer_key=service.tag_key if tags else "",
+        """An event with a tag for each context; those with a nonce are counted."""
+        if not contexts and not nonces:
+            return self.sign(key, type_, body, report=report, ref=ref, seq=seq)
+        if issuer_key:
+            name, credential = issuer_key, self.credentials[issuer_key]
+        else:
+            name, credential = self.credential(service)
+        tags = {c: text(single_use_tag(credential, c.encode())) for c in contexts}
+        for context, nonce in (nonces or {}).items():
+            tags[context] = text(presentation_tag(credential, context.encode(), nonce))
+        draft = self.sign(
+            key, type_, body, tags=tags, issuer_key=name, report=report, ref=ref, seq=seq
         )
-        return Draft(self, key, event, presentations or {})
+        show(draft, credential, contexts, nonces or {})
+        return draft
+
+    def register(self, seq: int) -> Draft:
+        """A brand's registration, which needs no proof."""
+        return self.sign(self.key, "registration", Registration(brand="Best"), seq=seq)
+
+    def sign(self, key: Ed25519PrivateKey, type_: str, body: Body, **fields: Any) -> Draft:
+        """An event without presentations."""
+        event = sign_event(key, origin=self.invite.origin, type=type_, body=body, **fields)
+        return Draft(self, key, event, {})
+
+
+def show(draft: Draft, credential: Credential, contexts: list[str], nonces: dict[str, int]) -> None:
+    """Make the presentations of an event."""
+    message = hashlib.sha256(draft.event.raw).digest()
+    for context in contexts:
+        shown = present_once(credential, context=context.encode(), message=message)
+        draft.presentations[context] = text(shown.encode())
+    for context, nonce in nonces.items():
+        counted = present(
+            credential, context=context.encode(), limit=DAILY_LIMIT, nonce=nonce, message=message
+        )
+        draft.presentations[context] = text(counted.encode())
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def issuer_key(service: Service, key_id: str) -> bytes:
+    """The secret key of an issuer key."""
+    (secret,) = {key.secret for key in service.issuer.keys if key.term.id == key_id}
+    return secret
 
 
 @dataclass
@@ -227,32 +314,15 @@ class Draft:
     actor: Actor
     key: Ed25519PrivateKey
     event: Event
-    presentations: dict[str, int]
+    presentations: dict[str, str]
 
     @property
     def body(self) -> bytes:
         presentations = msgspec.json.encode(self.presentations)
         return b'{"event":%b,"presentations":%b}' % (self.event.raw, presentations)
 
-    def headers(self, now: int | None = None) -> dict[str, str]:
-        return sign_request(
-            self.actor.key,
-            method="POST",
-            path="/v1/events",
-            body=self.body,
-            created=int(time.time()) if now is None else now,
-        )
-
-    def poster(self) -> str:
-        """Verifies who signed the request, as the web does."""
-        headers = {name.lower(): value for name, value in self.headers().items()}
-        now = int(time.time())
-        return verify_request(
-            headers, method="POST", path="/v1/events", body=self.body, now=now
-        ).key
-
     def post(self, service: Service) -> Acknowledgement:
-        return service.post(self.body, self.poster).result(60)
+        return service.post(self.body).result(60)
 
 
 def verify_acknowledgement(acknowledgement: Acknowledgement, draft: Draft) -> None:

@@ -64,9 +64,10 @@ def test_at_the_head_a_page_is_empty(service: Service, beyond: int) -> None:
 def test_key_pages_hold_every_key_from_the_page_that_is_asked_for(
     service: Service, join: Join
 ) -> None:
-    actor = join("A")
-    while service.published.size <= 300:
-        grow(service, actor, 60)
+    brand = join("A", "brand")
+    places = [service.sequencer.submit(brand.register(seq).event) for seq in range(300)]
+    for place in places:
+        place.result(60)
     size = service.published.size
     whole = service.keys(-1)
     assert whole.first_index == 0

@@ -23,7 +23,7 @@ Join = Callable[..., Actor]
 def test_a_new_exchange_begins_with_its_own_record(service: Service) -> None:
     events = [entry["event"] for entry in feed(service)]
     assert [event["type"] for event in events] == ["act", "terms", "key", "report", "act", "act"]
-    assert events[2]["body"]["id"] == service.tag_key
+    assert events[2]["body"]["id"] == service.issuer.current.term.id
 
 
 def test_the_test_subject_is_in_every_feed_from_the_beginning(

@@ -179,11 +179,11 @@ def test_everything_published_of_an_acknowledged_group_is_there_before_it_is_ack
 
 
 def test_groups_fill_whole_tiles_and_drop_their_partial_files(service: Service, join: Join) -> None:
-    actor = join("A")
-    while service.published.size < 300:
-        places = [service.sequencer.submit(draft.event) for draft in reports(actor, service, 50)]
-        wait(places)
-    check_log(service, actor.invite.log_key)
+    brand = join("A", "brand")
+    for start in range(0, 300, 50):
+        drafts = [brand.register(seq) for seq in range(start, start + 50)]
+        wait([service.sequencer.submit(draft.event) for draft in drafts])
+    check_log(service, brand.invite.log_key)
     assert not list(service.public.glob("tile/0/000.p"))
     assert list(service.public.glob("bundle/001.p/*"))
 
@@ -279,7 +279,7 @@ def test_a_leader_that_was_overtaken_between_two_steps_takes_nothing_back(
             go_on.wait(30)
 
     monkeypatch.setattr(publisher.Publisher, "write_files", slow)
-    answer = service.post(late.body, late.poster)
+    answer = service.post(late.body)
     overtaken.wait(30)
     monkeypatch.setattr(Lead, "_lock", lambda *_: None)
     with exchange.lead() as usurper:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 import secrets
 import ssl
@@ -22,8 +21,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from acx.credentials.issuance import CredentialRequest, enrol
+from acx.credentials.keys import SecretKey
 from acx.log.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
 from acx.log.cosignature import Cosigner
 from acx.log.entry import entry_of
@@ -36,16 +38,19 @@ from acx.records.event import (
     Erasure,
     Event,
     Expiry,
+    IssuerKey,
     parse_event,
     public_key_text,
     report_id,
     sign_event,
 )
 from acx.records.invite import Invite, Operator
+from acx.records.issuer_keys import issuer_key_id
 from acx.records.report import Report
 
 ORIGIN = "acx.example/test"
 HOUR = "2026-11-25T02Z"
+LONG_AGO = "2020-01-01T00Z"
 
 
 def base64_text(data: bytes) -> str:
@@ -113,7 +118,7 @@ class LyingExchange:
         default_factory=lambda: (Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
     )
     entries: list[LogEntry] = field(default_factory=list)
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    issuer: SecretKey = field(default_factory=SecretKey.generate)
     matching_key: bytes = bytes(range(32))
     policy: str = ""
     cosigned: str = ""
@@ -207,7 +212,24 @@ class LyingExchange:
             policy=self.policy,
         )
 
+    @property
+    def issuer_key_id(self) -> str:
+        return issuer_key_id(self.issuer.public_key.encode())
+
+    def publish_key(self, at: str = LONG_AGO, **changes: Any) -> str:
+        """Append the `key` event of the issuer; give the key's id."""
+        body = IssuerKey(
+            id=self.issuer_key_id,
+            public_key=base64_text(self.issuer.public_key.encode()),
+            not_before=LONG_AGO,
+        )
+        self.act("key", msgspec.structs.replace(body, **changes))
+        self.entries[-1].at = at
+        return self.issuer_key_id
+
     def invite(self, url: str, relays: tuple[str, ...] = ()) -> Invite:
+        if not self.entries:
+            self.publish_key()
         return Invite(
             origin=self.origin,
             url=url,
@@ -258,9 +280,10 @@ class LyingExchange:
         except OSError:
             pass
 
-    def tag(self, member: str, context: str) -> str:
-        message = member.encode() + b"\0" + context.encode()
-        return base64_text(hmac.digest(self.secret, message, "sha256"))
+    def issue(self, request: str) -> dict[str, str]:
+        parsed = CredentialRequest.decode(base64.b64decode(request))
+        response = enrol(self.issuer, parsed).encode()
+        return {"key": self.issuer_key_id, "response": base64_text(response)}
 
     def post(self, body: bytes) -> dict[str, Any]:
         event = parse_event(body[len(b'{"event":') : body.rindex(b',"presentations":')])
@@ -288,11 +311,12 @@ class LyingExchange:
             case "GET", "/v1/stream":
                 honest = partial(self.stream, after=query["after"])
             case "POST", "/v1/join":
+                request = json.loads(body)["credential_request"]
                 honest = {"member": "m1", "role": "contributor", "token": "t"}
+                if request:
+                    honest["credential"] = self.issue(request)
             case "POST", "/v1/credentials":
-                member = headers["signature-input"].split('keyid="')[1].split('"')[0]
-                contexts = json.loads(body)["contexts"]
-                honest = {"key": "k1", "tags": {c: self.tag(member, c) for c in contexts}}
+                honest = self.issue(json.loads(body)["request"])
             case "POST", "/v1/events":
                 honest = self.post(body)
             case _:

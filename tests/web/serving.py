@@ -18,6 +18,7 @@ import httpx
 import msgspec
 from tests.exchange.acting import Actor
 
+from acx.exchange.issuing.issuer import IssuedCredential
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
 from acx.records.http_signature import sign_request
@@ -59,6 +60,8 @@ class Served:
         answer = self.signed(actor, "/v1/join", actor.join_request)
         assert answer.status_code == 200, answer.text
         actor.token = answer.json()["token"]
+        if "credential" in answer.json():
+            actor.keep(self.service, IssuedCredential(**answer.json()["credential"]))
         return actor
 
     def get(self, path: str, actor: Actor | None = None, **headers: str) -> httpx.Response:

@@ -52,7 +52,7 @@ class Poster:
         try:
             with httpx.Client(base_url=self.process.url, timeout=30) as http:
                 for draft in self.drafts:
-                    answer = http.post("/v1/events", content=draft.body, headers=draft.headers())
+                    answer = http.post("/v1/events", content=draft.body)
                     if answer.status_code == 200:
                         word = msgspec.json.decode(answer.content, type=Acknowledgement)
                         self.acknowledged[draft.event.id] = (draft, word)
@@ -118,7 +118,7 @@ def test_commands_are_done_by_the_server_while_it_runs(home: Path, actor: Actor)
     process = Process(home)
     process.start()
     try:
-        posted = httpx.post(process.url + "/v1/events", content=draft.body, headers=draft.headers())
+        posted = httpx.post(process.url + "/v1/events", content=draft.body)
         assert posted.status_code == 200
         with Exchange.open(home) as exchange:
             exchange.approve(exchange.erase(draft.event.report, "data_subject", "ann"), "bob")
@@ -143,7 +143,7 @@ def test_a_restored_exchange_is_brought_up_to_date_from_another_server_of_the_lo
     process.start()
     try:
         for draft in posted:
-            httpx.post(process.url + "/v1/events", content=draft.body, headers=draft.headers())
+            httpx.post(process.url + "/v1/events", content=draft.body)
         Exchange.restore(home.parent / "backup", home.parent / "restored")
         with Exchange.open(home.parent / "restored") as restored:
             recovered = restored.recover(HttpCopy(process.url, actor.token))

@@ -199,7 +199,12 @@ class ClientRequest:
 
     @classmethod
     def create(
-        cls, secret: MemberSecret, request_context: bytes, random: Random = system_random
+        cls,
+        secret: MemberSecret,
+        request_context: bytes,
+        random: Random = system_random,
+        *,
+        blinding: Scalar | None = None,
     ) -> ClientRequest:
         """Ask for a credential of a request context, which all members share.
 
@@ -207,12 +212,14 @@ class ClientRequest:
             secret: drawn for an enrolment; the one enrolled for every later credential.
             request_context: the one that presentations are verified in.
             random: for the blinding and the proof.
+            blinding: r2, where the member can derive it again and so needs not keep the request:
+                the answer to one request fits every other of the same secret, context and r2.
 
         Source: the draft's CreateCredentialRequest.
         """
         # 1. m2 from the context, r2 at random; m1 and r1 are the member's.
         m2 = request_scalar(request_context)
-        r2 = Scalar.random(random)
+        r2 = Scalar.random(random) if blinding is None else blinding
         # 2. m1Enc and m2Enc.
         m1_enc = secret.commitment
         m2_enc = m2 * GENERATOR_G + r2 * GENERATOR_H

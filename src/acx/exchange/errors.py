@@ -69,6 +69,10 @@ class InviteUsed(Refused):
     """Somebody has joined with this invite already."""
 
 
+class ForeignCommitment(Refused):
+    """A credential is asked for over another secret than the member enrolled with."""
+
+
 class OtherTerms(Refused):
     """Other terms of membership are in force than those that were accepted."""
 
@@ -90,7 +94,43 @@ class InvalidEvent(EventRefused):
 
 
 class WrongContexts(EventRefused):
-    """The event carries other tags than its type needs, or a date that is not today's."""
+    """The event carries other tags than its type needs."""
+
+
+class WrongDate(WrongContexts):
+    """The report is dated of another day than this one."""
+
+
+class WrongIssuerKey(EventRefused):
+    """The issuer key that is named is not in use, or there is none such."""
+
+
+class MissingPresentation(EventRefused):
+    """The event's tags and the presentations beside it are not of the same contexts."""
+
+
+class MalformedPresentation(EventRefused):
+    """Bytes that are no presentation, as anybody can see."""
+
+
+class PresentationLength(MalformedPresentation):
+    """A presentation is shorter or longer than any under its limit."""
+
+
+class PresentationPoint(MalformedPresentation):
+    """A presentation holds what is no point of the curve in its one writing."""
+
+
+class PresentationIdentity(MalformedPresentation):
+    """A presentation holds the group's identity, which stands for nothing."""
+
+
+class PresentationNumber(MalformedPresentation):
+    """A presentation holds a number that is not below the group's order."""
+
+
+class InvalidPresentation(EventRefused):
+    """No credential gives the presentation, for this event, key and context; which, is not said."""
 
 
 class UnknownReport(EventRefused):
@@ -118,7 +158,7 @@ class TagSpent(EventRefused):
 
 
 class NotAuthorised(EventRefused):
-    """The tags are not the poster's, or no member in good standing stands behind the event."""
+    """The event is signed by a key that has no say in what it is about."""
 
 
 class Erased(EventRefused):

@@ -7,6 +7,7 @@ If none does, the command leads for as long as that takes.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.resources
 import secrets
@@ -22,8 +23,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
+from acx.credentials.issuance import ClientRequest, MemberSecret, enrol
+from acx.credentials.keys import SecretKey
+from acx.credentials.presentation import presentation_tag
+from acx.credentials.single_use import single_use_tag
 from acx.exchange.admission.invites import NAME, create_invite
 from acx.exchange.admission.members import (
     ACTIVE,
@@ -51,14 +56,14 @@ from acx.exchange.governance.operators import (
 from acx.exchange.governance.proposals import Approvable, Kind, Proposal
 from acx.exchange.governance.retention import Retention
 from acx.exchange.home import Home, Settings
-from acx.exchange.intake.authorise import make_tag
+from acx.exchange.issuing.issuer import holders
+from acx.exchange.issuing.keys import StoredKey, found_key, replace_coming, rotate
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.sequencer.sequencer import Published
 from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
 from acx.exchange.storage.ledger import load_head
-from acx.exchange.storage.schema import period_secrets
 from acx.exchange.witnessing.policy import add_witness, remove_witness
 from acx.log.checkpoint import read_checkpoint
 from acx.log.note import Signer
@@ -67,7 +72,6 @@ from acx.records import test_subject
 from acx.records.event import (
     Act,
     Event,
-    IssuerKey,
     Terms,
     public_key_text,
     rate_context,
@@ -78,6 +82,7 @@ from acx.records.event import (
 )
 from acx.records.invite import Invite, format_invite
 from acx.records.invite import Operator as InviteOperator
+from acx.records.issuer_keys import request_context
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 
@@ -226,8 +231,10 @@ class Exchange(AbstractContextManager["Exchange"]):
             HomeError: there is no exchange here.
             Unavailable: the database does not answer.
         """
-        database = Database(database_url(Home(path).settings().database, path))
+        home = Home(path)
+        database = Database(database_url(home.settings().database, path))
         try:
+            home.add_issuer_key()
             database.migrate()
         finally:
             database.close()
@@ -309,7 +316,12 @@ class Exchange(AbstractContextManager["Exchange"]):
             GovernanceError: no such member, or suspended already.
         """
         with self._deciding() as connection:
-            return set_status(connection, name, SUSPENDED)
+            member = set_status(connection, name, SUSPENDED)
+            # It would come back with the next key, if it has a credential under that already.
+            replace_coming(
+                connection, self.home.issuer_key(), self._clock(), holders(connection, member.id)
+            )
+            return member
 
     def reinstate(self, name: str) -> Member:
         """Let a suspended member take part again, on record.
@@ -319,6 +331,19 @@ class Exchange(AbstractContextManager["Exchange"]):
         """
         with self._deciding() as connection:
             return set_status(connection, name, ACTIVE)
+
+    def rotate(self, *, emergency: bool = False) -> StoredKey:
+        """Publish an issuer key out of turn: whoever is suspended cannot post from its start on.
+
+        Args:
+            emergency: start it in two hours rather than two days, because the key in use may be in
+                somebody else's hands; members' wallets take that once a week.
+
+        Raises:
+            GovernanceError: there was an emergency within the last week.
+        """
+        with self._deciding() as connection:
+            return rotate(connection, self.home.issuer_key(), self._clock(), emergency=emergency)
 
     def add_operator(self, name: str) -> Operator:
         """Make a key for a new operator and put it on record.
@@ -457,37 +482,38 @@ class Exchange(AbstractContextManager["Exchange"]):
         """The first rows and entries of a new exchange."""
         now = self._clock()
         hour = hour_text(now)
-        key_id = f"tags-{short_id(secrets.token_bytes(32))[:8]}"
-        secret = secrets.token_bytes(32)
         terms = _terms()
         with self._database.made(), self._deciding() as connection:
-            connection.execute(insert(period_secrets).values(id=key_id, secret=secret))
             add_operator(connection, SERVICE, self.home.service_key(), hour=hour)
             digest = hashlib.sha256(terms).hexdigest()
+            key, published = found_key(connection, self.home.issuer_key(), now)
             plan(
                 connection,
                 Planned("act", Act(act="configured", code="founded")),
                 Planned("terms", Terms(version=self.settings.terms, digest=digest)),
-                Planned("key", IssuerKey(id=key_id, public_key="", not_before=hour)),
-                self._test_report(key_id, secret, now),
+                published,
+                self._test_report(key, now),
             )
 
-    def _test_report(self, key_id: str, secret: bytes, now: datetime) -> Event:
-        """The report about the test subject, by a key that is forgotten here and now."""
+    def _test_report(self, issuer_key: StoredKey, now: datetime) -> Event:
+        """The report about the test subject, by a key and a member that are forgotten here."""
         key = Ed25519PrivateKey.generate()
-        service = public_key_text(self.home.service_key())
         rate = rate_context(now.strftime("%Y-%m-%d"))
         stand = stand_context(report_id(public_key_text(key)), 1)
+        asked = ClientRequest.create(MemberSecret.generate(), request_context(self.settings.origin))
+        secret_key = SecretKey.decode(issuer_key.secret)
+        credential = asked.finalize(enrol(secret_key, asked.request), secret_key.public_key)
+        tags = {
+            rate: presentation_tag(credential, rate.encode(), 0),
+            stand: single_use_tag(credential, stand.encode()),
+        }
         return sign_event(
             key,
             origin=self.settings.origin,
             type="report",
             body=test_subject.REPORT,
-            tags={
-                rate: make_tag(secret, service, f"{rate}/0"),
-                stand: make_tag(secret, service, stand),
-            },
-            issuer_key=key_id,
+            tags={context: base64.b64encode(tag).decode() for context, tag in tags.items()},
+            issuer_key=issuer_key.term.id,
         )
 
 

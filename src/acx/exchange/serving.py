@@ -13,28 +13,26 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 import msgspec
-from msgspec import Meta
 
 from acx.exchange.admission.invites import Joined, JoinRequest, join
-from acx.exchange.admission.members import Member, member_of_token
+from acx.exchange.admission.members import Member, member_of_key, member_of_token
 from acx.exchange.clock import Clock
-from acx.exchange.errors import MalformedRequest, Unauthenticated
+from acx.exchange.errors import Forbidden, MalformedRequest, Unauthenticated
 from acx.exchange.feed.collection import Collection
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
 from acx.exchange.governance.daily import DailyThread
 from acx.exchange.governance.decisions import Decisions
 from acx.exchange.home import Home, Settings
-from acx.exchange.intake.authorise import Poster, Tags, make_tags
-from acx.exchange.intake.contexts import MAX_CONTEXTS
-from acx.exchange.intake.intake import Acknowledgement, Intake, Post
+from acx.exchange.intake.intake import Acknowledgement, Intake
+from acx.exchange.intake.proofs import machine_proofs
+from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential, Issuer
 from acx.exchange.sequencer.outbox import outcome
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.storage.database import Database
-from acx.exchange.storage.ledger import load_period_secrets
 from acx.exchange.witnessing.collector import Collector
 from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
@@ -45,15 +43,6 @@ POST_SECONDS: Final = 30.0
 RECORD_SECONDS: Final = 5.0
 """How long a join waits to be on record; it is good even if that takes longer."""
 _POLL_SECONDS: Final = 0.01
-
-
-class TagsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a member asks tags for."""
-
-    contexts: Annotated[
-        tuple[Annotated[str, Meta(max_length=128)], ...],
-        Meta(min_length=1, max_length=MAX_CONTEXTS),
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +68,7 @@ class Service(AbstractContextManager["Service"]):
         collection: the reports as STIX objects, for TAXII.
         sequencer: appends.
         intake: checks posts.
+        issuer: issues credentials.
         settings: as configured.
     """
 
@@ -109,8 +99,7 @@ class Service(AbstractContextManager["Service"]):
         self._database = database
         self._clock = clock
         self._listener = listener
-        with database.read() as connection:
-            self._secrets = load_period_secrets(connection)
+        self.issuer = Issuer(database, home.issuer_key(), clock=clock)
         self.sequencer = Sequencer(
             home, database, settings.origin, clock=clock, listener=self._heard
         )
@@ -120,8 +109,19 @@ class Service(AbstractContextManager["Service"]):
         self._collector = Collector(
             self.sequencer.publisher, read_policy(settings.witnesses), self.live.cosign
         )
-        self.intake = Intake(database, self.sequencer, settings.origin, clock=clock)
+        self.intake = Intake(
+            database,
+            self.sequencer,
+            settings.origin,
+            clock=clock,
+            verifying_key=self.issuer.verifying_key,
+            proofs=machine_proofs(),
+        )
+        # The next period's key is in the log before anybody asks.
+        self.issuer.refresh()
+        self.sequencer.drain()
         self.sequencer.start()
+        self.issuer.start()
         self._collector.start()
         self._daily = DailyThread(Decisions(home, settings, database, clock))
 
@@ -141,6 +141,7 @@ class Service(AbstractContextManager["Service"]):
     def close(self) -> None:
         """Finish the commit in hand and stop."""
         self._daily.stop()
+        self.issuer.stop()
         self.live.close()
         self._collector.stop()
         self.intake.close()
@@ -176,28 +177,33 @@ class Service(AbstractContextManager["Service"]):
             raise MalformedRequest("the request is signed by another key than its member_key")
         with self._database.write() as connection:
             joined, decision = join(
-                connection, request, now=self._clock(), terms=self.settings.terms
+                connection,
+                request,
+                now=self._clock(),
+                terms=self.settings.terms,
+                issuer=self.issuer,
             )
         if decision is not None:
             self._await(decision)
         return joined
 
-    def tags(self, request: TagsRequest, signed_by: str) -> Tags:
-        """Tags for a member's contexts; see `acx.exchange.intake.authorise.make_tags`."""
-        with self._database.read() as connection:
-            return make_tags(
-                connection,
-                signed_by,
-                request.contexts,
-                key_id=self.tag_key,
-                secrets=self._secrets,
-            )
+    def credential(self, request: CredentialRequestBody, signed_by: str) -> IssuedCredential:
+        """A member's credential under a key; asked again, the same one.
 
-    @property
-    def tag_key(self) -> str:
-        """Id of the key that tags are made under."""
-        (key_id,) = self._secrets
-        return key_id
+        Args:
+            request: as sent.
+            signed_by: the key that signed the request.
+
+        Raises:
+            Unauthenticated, Suspended: the key is no member's in good standing.
+            Forbidden: its role gets none.
+            WrongIssuerKey, ForeignCommitment, MalformedRequest: see `Issuer.issue`.
+        """
+        with self._database.write() as connection:
+            member = member_of_key(connection, signed_by)
+            if not member.may_post:
+                raise Forbidden("this membership reads and does not report: it gets no credentials")
+            return self.issuer.issue(connection, member.id, request)
 
     def member(self, token: str) -> Member:
         """The member a bearer token belongs to.
@@ -212,20 +218,19 @@ class Service(AbstractContextManager["Service"]):
         with self._database.read() as connection:
             return member_of_token(connection, token)
 
-    def post(self, body: bytes, poster: Poster) -> Future[Acknowledgement]:
+    def post(self, body: bytes) -> Future[Acknowledgement]:
         """Take an event, from its bytes to its acknowledgement.
 
         Args:
-            body: of the request.
-            poster: verifies who signed it.
+            body: of the request; nothing else of it is known here.
 
         Returns:
-            The answer. It may end in any Refused, HttpSignatureError or Unavailable.
+            The answer. It may end in any Refused or Unavailable.
 
         Raises:
             Unavailable: too many posts wait already.
         """
-        return self.intake.take(Post(body, poster))
+        return self.intake.take(body)
 
     def log_file(self, path: str) -> Path | bytes:
         """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.

@@ -1,22 +1,29 @@
-"""What lets an event in: tags in its contexts, and the presentations that go with them.
+"""What lets an event in: tags in its contexts, and the presentations that prove them ours to give.
 
-Anonymous credentials will compute both here in the wallet. Until then the exchange makes the tags,
-and `ExchangeTags` asks it for them; nothing else on the member's side changes then.
+Both are made here, from a credential in the wallet, and neither tells whose they are. The order
+matters: the nonce of a rate tag is burnt before anything is made with it, tags go into the event,
+and presentations are bound to the event's bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from acx.member.client import Tags
 from acx.member.errors import ContributionError
-from acx.member.wallet import Wallet
-from acx.records.event import canonical, rate_context
+from acx.records.event import DAILY_LIMIT, Event, canonical, rate_context
 
-DAILY_LIMIT: Final = 10_000
+if TYPE_CHECKING:
+    from acx.credentials.credential import Credential
+    from acx.member.issuer_keys import IssuerKeys
+    from acx.member.wallet import Wallet
+
+NOTHING: Final = b"{}"
+"""Presentations of an event without tags."""
 
 
 class Authorisation(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,13 +31,13 @@ class Authorisation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tags: context ► tag, as the event has them.
-        issuer_key: id of the key they were made under; empty without tags.
-        presentations: canonical JSON of what is posted beside the event.
+        issuer_key: id of the key whose credential they are made with; empty without tags.
+        present: gives canonical JSON of what is posted beside the event, once it is signed.
     """
 
     tags: dict[str, str]
     issuer_key: str
-    presentations: bytes
+    present: Callable[[Event], bytes]
 
 
 class Authoriser(Protocol):
@@ -44,41 +51,61 @@ class Authoriser(Protocol):
             day: for a report, the day under whose rate it goes (`YYYY-MM-DD`).
 
         Raises:
-            ContributionError: the day's rate is used up.
-            ExchangeError: no or no proper answer.
+            ContributionError: the day's rate is used up, or there is no credential to use now.
         """
 
 
-class TagSource(Protocol):
-    """Where tags come from."""
+class CredentialAuthoriser:
+    """Authorises with the wallet's credential under the key of the moment."""
 
-    def tags(self, contexts: Sequence[str]) -> Tags:
-        """Tags for these contexts."""
-
-
-class ExchangeTags:
-    """Tags that the exchange makes, asked for with the member key."""
-
-    def __init__(self, source: TagSource, wallet: Wallet) -> None:
-        """The wallet counts the reports of each day, so that no rate tag is used twice."""
-        self._source = source
+    def __init__(self, wallet: Wallet, keys: IssuerKeys) -> None:
+        """The wallet counts the reports of each day, so that no nonce is used twice."""
         self._wallet = wallet
+        self._keys = keys
 
     def authorise(self, contexts: Sequence[str], *, day: str = "") -> Authorisation:
         """See `Authoriser`."""
+        from acx.credentials.presentation import presentation_tag
+        from acx.credentials.single_use import single_use_tag
+
         if not contexts and not day:
-            return Authorisation(tags={}, issuer_key="", presentations=b"{}")
-        rated, presentations = "", b"{}"
+            return Authorisation(tags={}, issuer_key="", present=lambda _: NOTHING)
+        key, credential = self._keys.credential()
+        tags = {c: _text(single_use_tag(credential, c.encode())) for c in contexts}
+        nonces = {}
         if day:
-            (number,) = self._wallet.burn_counters(1, rate_context(day))
-            if number >= DAILY_LIMIT:
+            rate = rate_context(day)
+            # Burnt, durably, before anything is made with it.
+            (nonces[rate],) = self._wallet.burn_counters(1, rate)
+            if nonces[rate] >= DAILY_LIMIT:
                 raise ContributionError(
                     f"{DAILY_LIMIT} reports went out on {day}; the rest waits for tomorrow"
                 )
-            rated = f"{rate_context(day)}/{number}"
-            presentations = canonical({rate_context(day): number})
-        answer = self._source.tags([*contexts, rated] if rated else contexts)
-        tags = {context: answer.tags[context] for context in contexts}
-        if rated:
-            tags[rate_context(day)] = answer.tags[rated]
-        return Authorisation(tags=tags, issuer_key=answer.key, presentations=presentations)
+            tags[rate] = _text(presentation_tag(credential, rate.encode(), nonces[rate]))
+        return Authorisation(
+            tags=tags,
+            issuer_key=key,
+            present=lambda event: _present(credential, contexts, nonces, event),
+        )
+
+
+def _present(
+    credential: Credential, contexts: Sequence[str], nonces: dict[str, int], event: Event
+) -> bytes:
+    from acx.credentials.presentation import present
+    from acx.credentials.single_use import present_once
+
+    message = hashlib.sha256(event.raw).digest()
+    presentations = {
+        context: present_once(credential, context=context.encode(), message=message).encode()
+        for context in contexts
+    }
+    for context, nonce in nonces.items():
+        presentations[context] = present(
+            credential, context=context.encode(), limit=DAILY_LIMIT, nonce=nonce, message=message
+        ).encode()
+    return canonical({context: _text(shown) for context, shown in presentations.items()})
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -8,8 +8,9 @@ into one line (`acx.member.errors`). Answers are only parsed here; whether they 
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Final, TypeVar
 
@@ -35,19 +36,20 @@ MAX_PROBLEM_CHARACTERS: Final = 400
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 
 
+class IssuedCredential(msgspec.Struct, frozen=True):
+    """A credential as the exchange issues it: blinded, and good under one issuer key."""
+
+    key: Annotated[str, Meta(max_length=64)]
+    response: Annotated[str, Meta(max_length=1024)]
+
+
 class Joined(msgspec.Struct, frozen=True):
     """The answer to a join."""
 
     member: Annotated[str, Meta(max_length=256)]
     role: Annotated[str, Meta(max_length=64)]
     token: Annotated[str, Meta(min_length=1, max_length=1024)]
-
-
-class Tags(msgspec.Struct, frozen=True):
-    """Tags for contexts, and the id of the issuer key they were made under."""
-
-    key: Annotated[str, Meta(max_length=64)]
-    tags: dict[str, Annotated[str, Meta(max_length=128)]]
+    credential: IssuedCredential | None = None
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -108,7 +110,13 @@ class ExchangeClient:
         """Close the connections."""
         self._http.close()
 
-    def join(self, invite: Invite, member_key: Ed25519PrivateKey, terms: str) -> Joined:
+    def join(
+        self,
+        invite: Invite,
+        member_key: Ed25519PrivateKey,
+        terms: str,
+        credential_request: bytes = b"",
+    ) -> Joined:
         """Use an invite up; with the same key again, get a fresh token."""
         self._member_key = member_key
         request = {
@@ -116,17 +124,16 @@ class ExchangeClient:
             "secret": invite.secret,
             "member_key": public_key_text(member_key),
             "terms": terms,
+            "credential_request": base64.b64encode(credential_request).decode(),
         }
         return decoded(self._signed("/v1/join", request), Joined, "join")
 
-    def tags(self, contexts: Sequence[str]) -> Tags:
-        """Tags for these contexts."""
-        answer = decoded(
-            self._signed("/v1/credentials", {"contexts": list(contexts)}), Tags, "credentials"
-        )
-        missing = set(contexts) - set(answer.tags)
-        if missing:
-            raise BadAnswer(f"{self.url} gave no tag for {min(missing)}; try again")
+    def credential(self, key: str, request: bytes) -> IssuedCredential:
+        """Our credential under an issuer key; asked again, the same answer."""
+        body = {"key": key, "request": base64.b64encode(request).decode()}
+        answer = decoded(self._signed("/v1/credentials", body), IssuedCredential, "credentials")
+        if answer.key != key:
+            raise BadAnswer(f"{self.url} gave a credential under another key; try again")
         return answer
 
     def events(self, after: int, limit: int = PAGE_ENTRIES) -> Page:

@@ -85,5 +85,9 @@ class InvalidEntry(InconsistentLog):
     """The log holds an entry that no honest exchange would have taken."""
 
 
+class ForgedCredential(InconsistentLog):
+    """A credential that the exchange issued with another key than the one that the log names."""
+
+
 class BadReceipt(InconsistentLog):
     """A receipt that does not prove what was acknowledged."""

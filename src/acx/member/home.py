@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from acx.member import evidence
-from acx.member.authorise import ExchangeTags
+from acx.member.authorise import CredentialAuthoriser
 from acx.member.client import ExchangeClient
 from acx.member.contribute import (
     Draft,
@@ -42,6 +42,7 @@ from acx.member.errors import (
     ReplicaError,
     SettingError,
 )
+from acx.member.issuer_keys import IssuerKeys
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
 from acx.member.outbox import Outbox, Sending, Sent, check_acknowledged
 from acx.member.poster import Poster
@@ -327,6 +328,7 @@ class Member:
             check_acknowledged(wallet, replica)
         if needs_recovery(wallet):
             recover(wallet, replica)
+        IssuerKeys(wallet, replica).renew(client)
         return synced
 
     def backup(self, path: Path, passphrase: bytes) -> None:
@@ -796,13 +798,12 @@ class Member:
             timeout=self.settings.timeout,
             before=[parse_hop(proxy)] if proxy else [],
             relays=self._relays(),
-            member_key=wallet.seed().member_key(),
         )
         return Outbox(
             wallet,
             replica,
             carrier,
-            ExchangeTags(client, wallet),
+            CredentialAuthoriser(wallet, IssuerKeys(wallet, replica)),
             spacing=self.settings.spacing,
             follow_up_spacing=self.settings.follow_up_spacing,
             refresh=lambda: self._sync(wallet, client, replica),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from acx.member.errors import (
     Unreachable,
     WalletError,
 )
+from acx.member.issuer_keys import keep_answer, mark_joined
 from acx.member.recovery import mark_restored
 from acx.member.replica import Replica, Trust
 from acx.member.seed import Seed
@@ -30,7 +32,7 @@ from acx.member.settings import CONFIG_FILE, Settings, resolve, write_config
 from acx.member.vault import sync_directory, write_secret_file
 from acx.member.wallet import DATABASE_FILE, Wallet
 from acx.records.event import canonical
-from acx.records.invite import Invite, parse_invite
+from acx.records.invite import POSTING_ROLES, Invite, parse_invite
 
 WALLET: Final = "wallet"
 REPLICA: Final = "replica"
@@ -99,13 +101,13 @@ def join(
     client = ExchangeClient(url, timeout=settings.timeout, proxy=settings.proxy)
     try:
         # (2)
-        _recognise(client, invite)
+        size = _recognise(client, invite)
         with _new_home(home) as new:
             # (3)
             passphrase = read_passphrase(settings)
             wallet = _wallet_for(home / WALLET, invite.origin, passphrase, seed)
             # (4)
-            joined = _ask(client, invite, wallet, terms, new)
+            joined = _ask(client, invite, wallet, terms, size, new)
             # (5)
             _replica_for(home / REPLICA, Trust.of(invite)).close()
             # (6)
@@ -203,12 +205,20 @@ def _new_home(home: Path) -> Iterator[_NewHome]:
 
 
 def _ask(
-    client: ExchangeClient, invite: Invite, wallet: Wallet, terms: str, new: _NewHome
+    client: ExchangeClient,
+    invite: Invite,
+    wallet: Wallet,
+    terms: str,
+    size: int,
+    new: _NewHome,
 ) -> JoinAnswer:
     """Let the exchange take the wallet's keys, and keep what it answers."""
+    seed, request = wallet.seed(), b""
+    if invite.role in POSTING_ROLES:
+        request = seed.credential_request().request.encode()
     new.keep = True
     try:
-        joined = client.join(invite, wallet.seed().member_key(), terms)
+        joined = client.join(invite, seed.member_key(), terms, request)
     except Refused:
         new.keep = False
         raise
@@ -224,6 +234,9 @@ def _ask(
         for name in ("token", "member", "role"):
             wallet.keep_secret(name, getattr(joined, name).encode())
         wallet.keep_secret("invite", canonical(invite))
+        mark_joined(wallet, size, time.time())
+        if joined.credential is not None:
+            keep_answer(wallet, joined.credential)
     return joined
 
 
@@ -236,15 +249,16 @@ def _made_by(home: Path, invite: Invite, settings: Settings) -> bool:
         wallet.close()
 
 
-def _recognise(client: ExchangeClient, invite: Invite) -> None:
-    """Check that whoever answers signs as the invite says."""
+def _recognise(client: ExchangeClient, invite: Invite) -> int:
+    """Check that whoever answers signs as the invite says; give the size of the log."""
     try:
-        open_checkpoint(client.checkpoint(), Verifier.parse(invite.log_key))
+        checkpoint = open_checkpoint(client.checkpoint(), Verifier.parse(invite.log_key))
     except LogError as error:
         raise ExchangeError(
             f"{client.url} is not the exchange of this invite ({error}); check the address, or ask"
             " the operator for a new invite"
         ) from None
+    return checkpoint.size
 
 
 def _wallet_for(

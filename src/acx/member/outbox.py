@@ -44,9 +44,13 @@ PASSING: Final = frozenset({408, 425, 429})
 """Statuses below 500 that say «later» and not «no»."""
 STOPPING: Final = frozenset({401, 403})
 """Statuses that say «not you»: no other message would fare better."""
-_OTHER_DAY: Final = "wrong-contexts"
-_OTHER_TAGS: Final = frozenset({"tag-spent", _OTHER_DAY})
-"""Problems of a report that other tags solve: its rate tag is used up, or its day has passed.
+_OTHER_DAY: Final = "wrong-date"
+_OTHER_KEY: Final = "wrong-issuer-key"
+_PASSED: Final = {
+    _OTHER_DAY: "if that is another day, set this machine's clock right",
+    _OTHER_KEY: "it goes once the present key is believed and acx sync has fetched its credential",
+}
+"""Problems that signing anew solves, because day or key have changed since; else what to do.
 
 The exchange looks for the same event first, so a refusal means that it does not have it.
 """
@@ -175,14 +179,13 @@ class Outbox:
             except Refused as refusal:
                 if refusal.status >= 500 or refusal.status in PASSING | STOPPING:
                     raise
-                if message.type == "report" and refusal.problem in _OTHER_TAGS:
+                spent = message.type == "report" and refusal.problem == "tag-spent"
+                if spent or refusal.problem in _PASSED:
                     message = self._wallet.put(
                         msgspec.structs.replace(message, state="waiting", event=b"")
                     )
-                    if refusal.problem == _OTHER_DAY and not resent:
-                        raise ContributionError(
-                            f"{refusal}; if that is another day, set this machine's clock right"
-                        ) from None
+                    if not (spent or resent):
+                        raise ContributionError(f"{refusal}; {_PASSED[refusal.problem]}") from None
                     continue
                 return self._fail(message, contribution, str(refusal))
             return self._acknowledge(message, contribution, answer)
@@ -214,7 +217,7 @@ class Outbox:
                 message,
                 state="sent",
                 event=event.raw,
-                presentations=authorisation.presentations,
+                presentations=authorisation.present(event),
             )
         )
 

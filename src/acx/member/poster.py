@@ -14,13 +14,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acx.member.client import (
     MAX_SMALL_ANSWER,
@@ -32,7 +31,6 @@ from acx.member.client import (
 )
 from acx.member.errors import BadAnswer, SettingError, Unreachable
 from acx.member.tunnel import Hop, open_tunnel
-from acx.records.http_signature import sign_request
 
 PATH: Final = "/v1/events"
 PADDED: Final = (8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10)
@@ -59,8 +57,6 @@ class Poster:
         timeout: float = 30.0,
         before: Sequence[Hop] = (),
         relays: Sequence[Hop] = (),
-        member_key: Ed25519PrivateKey | None = None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is sent yet.
 
@@ -70,9 +66,6 @@ class Poster:
             before: proxies that every connection from here has to go through.
             relays: who passes posts on: one of them at random, another if it cannot be reached;
                 none to post directly.
-            member_key: signs the post while the exchange authorises by it; anonymous credentials
-                take its place.
-            clock: seconds since 1970, for signatures.
 
         Raises:
             SettingError: the URL is none.
@@ -90,8 +83,6 @@ class Poster:
         self._timeout = timeout
         self._before = tuple(before)
         self._relays = tuple(relays)
-        self._member_key = member_key
-        self._clock = clock
         # Loading the certificate authorities takes longer than the rest of a post, so once.
         self._tls: ssl.SSLContext | None = (
             httpx.create_ssl_context(trust_env=True) if parts.scheme == "https" else None
@@ -172,11 +163,9 @@ class Poster:
         request = http.client.HTTPConnection(self._host)
         request.sock = connection
         request.putrequest("POST", self._path, skip_host=True, skip_accept_encoding=True)
-        signature = self._signature(body)
         for name, value in (
             ("Host", self._authority),
             *HEADERS,
-            *signature.items(),
             ("Content-Length", str(len(body))),
         ):
             request.putheader(name, value)
@@ -201,17 +190,6 @@ class Poster:
         if announced.isdecimal() and len(content) < int(announced):
             raise http.client.IncompleteRead(content)
         return content
-
-    def _signature(self, body: bytes) -> dict[str, str]:
-        if self._member_key is None:
-            return {}
-        return sign_request(
-            self._member_key,
-            method="POST",
-            path=self._path,
-            body=body,
-            created=int(self._clock()),
-        )
 
 
 def padded(body: bytes) -> bytes:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acx.member.errors import WalletError
+
+if TYPE_CHECKING:
+    from acx.credentials.issuance import ClientRequest
 
 SIZE: Final = 32
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -55,6 +58,23 @@ class Seed:
         """
         return self._derive(b"contribution\x00" + counter.to_bytes(8, "big"))
 
+    def credential_request(self) -> ClientRequest:
+        """What asks for a credential, and takes it out of the answer.
+
+        All of it but the proof follows from the seed, for every issuer key alike. So the member's
+        secret, and with it its tags, comes back with the recovery phrase, and an answer that the
+        exchange stored is of use to a wallet that lost what it asked.
+        """
+        from acx.credentials.issuance import ClientRequest, MemberSecret
+        from acx.credentials.scalar import Scalar
+        from acx.records.issuer_keys import request_context
+
+        def scalar(purpose: bytes) -> Scalar:
+            return Scalar.random(lambda size: self._bytes(b"credential\x00" + purpose, size))
+
+        secret = MemberSecret(scalar(b"m1"), scalar(b"r1"))
+        return ClientRequest.create(secret, request_context(self._origin), blinding=scalar(b"r2"))
+
     def phrase(self) -> str:
         """The recovery phrase: 11 groups of 5 letters and digits, 19 bits of them a checksum.
 
@@ -92,10 +112,11 @@ class Seed:
         return cls(data, origin)
 
     def _derive(self, purpose: bytes) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self._bytes(purpose, 32))
+
+    def _bytes(self, purpose: bytes, size: int) -> bytes:
         info = b"acx-wallet/v1\x00" + self._origin.encode() + b"\x00" + purpose
-        return Ed25519PrivateKey.from_private_bytes(
-            HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._data)
-        )
+        return HKDF(algorithm=SHA256(), length=size, salt=None, info=info).derive(self._data)
 
 
 def _checksum(data: bytes) -> int:

@@ -30,6 +30,9 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_FOLLOW_UPS: Final = 20
 """Amendments and answers a report may have, so that a stolen report key cannot flood the log."""
 
+DAILY_LIMIT: Final = 10_000
+"""Reports a member may post on one day; one limit for everybody, so that all are one crowd."""
+
 MAX_NESTING: Final = 32
 """Objects and lists within each other. Fixed, because a limit that depended on the stack left over
 would let one replica take what another refuses."""
@@ -154,8 +157,8 @@ class IssuerKey(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: the key's id, as events name it.
-        public_key: base64 of the key; empty while tags are made by the operator.
-        not_before: UTC hour from which it counts, `YYYY-MM-DDTHHZ`.
+        public_key: base64 of its 99 bytes (X0 ‖ X1 ‖ X2 of ARC).
+        not_before: UTC hour from which it is used, `YYYY-MM-DDTHHZ`.
         emergency: whether it replaces a key at short notice.
     """
 

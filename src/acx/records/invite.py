@@ -16,6 +16,8 @@ PREFIX: Final = "acx1."
 MAX_CHARACTERS: Final = 16 * 1024
 
 Role = Literal["contributor", "receiver", "brand", "customs", "auditor"]
+POSTING_ROLES: Final = frozenset({"contributor", "customs"})
+"""Roles that post events under the common rate; the others read, or sign with a key on record."""
 
 
 class InviteError(AcxError):

@@ -21,12 +21,14 @@ from acx.exchange.errors import (
     InviteExpired,
     InviteRefused,
     InviteUsed,
+    MalformedRequest,
     OtherTerms,
 )
+from acx.exchange.issuing.issuer import IssuedCredential, Issuer
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.storage.schema import invites, members
 from acx.records.event import Act, PublicKey, short_id
-from acx.records.invite import Role
+from acx.records.invite import POSTING_ROLES, Role
 
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,126}")
@@ -43,26 +45,31 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         secret: from the invite; proves that it is held.
         member_key: the key that signs the request.
         terms: version of the terms of membership that are accepted.
+        credential_request: base64 of an ARC credential request, from roles that may post: what it
+            commits to is the member's for good.
     """
 
     invite_id: Annotated[str, Meta(min_length=1, max_length=128)]
     secret: Annotated[str, Meta(min_length=1, max_length=128)]
     member_key: PublicKey
     terms: Annotated[str, Meta(max_length=64)]
+    credential_request: Annotated[str, Meta(max_length=512)] = ""
 
 
-class Joined(msgspec.Struct, frozen=True, kw_only=True):
+class Joined(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a new member gets.
 
     Attributes:
         member: its id.
         role: what it may do.
         token: its bearer token, shown this once.
+        credential: its first, where its role may post.
     """
 
     member: str
     role: str
     token: str
+    credential: IssuedCredential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def create_invite(
 
 
 def join(
-    connection: Connection, request: JoinRequest, *, now: datetime, terms: str
+    connection: Connection, request: JoinRequest, *, now: datetime, terms: str, issuer: Issuer
 ) -> tuple[Joined, int | None]:
     """Make the holder of an invite a member.
 
@@ -120,6 +127,7 @@ def join(
         request: its signature by `request.member_key` is already verified.
         now: the exchange's time.
         terms: version of the terms in force.
+        issuer: issues the first credential.
 
     Returns:
         What the member gets, and the decision in the outbox that puts it on record, if it is new.
@@ -129,6 +137,7 @@ def join(
         InviteUsed: by another key.
         InviteExpired: too old.
         OtherTerms: others were accepted than those in force.
+        MalformedRequest: it enrols for credentials and its role gets none, or the other way round.
     """
     invite = connection.execute(
         select(invites).where(invites.c.id == request.invite_id).with_for_update()
@@ -139,7 +148,7 @@ def join(
         raise InviteRefused(_REFUSED)
     token = new_token()
     if invite.used_by is not None:
-        return _join_again(connection, invite.used_by, request, token), None
+        return _join_again(connection, invite.used_by, request, token, issuer), None
     if invite.expires < hour_text(now):
         raise InviteExpired(f"the invite was good until {invite.expires}: ask for a new one")
     if request.terms != terms:
@@ -170,13 +179,34 @@ def join(
     connection.execute(
         update(invites).where(invites.c.id == invite.id).values(used_by=request.member_key)
     )
+    credential = None
+    if _enrols(invite.role, request):
+        credential = issuer.enrol(connection, member, request.credential_request)
     target = public_name(member, invite.role, request.member_key)
     act = Act(act="joined", code=invite.role, target=target)
     decision = plan(connection, Planned("act", act))
-    return Joined(member=member, role=invite.role, token=token), decision
+    joined = Joined(member=member, role=invite.role, token=token, credential=credential)
+    return joined, decision
 
 
-def _join_again(connection: Connection, used_by: str, request: JoinRequest, token: str) -> Joined:
+def _enrols(role: str, request: JoinRequest) -> bool:
+    """Whether a request enrols for credentials, as its role asks.
+
+    Raises:
+        MalformedRequest: it does where it must not, or the other way round.
+    """
+    posts = role in POSTING_ROLES
+    if posts != bool(request.credential_request):
+        raise MalformedRequest(
+            f"a {role} {'joins with a' if posts else 'gets no credential: leave out the'} "
+            "credential_request"
+        )
+    return posts
+
+
+def _join_again(
+    connection: Connection, used_by: str, request: JoinRequest, token: str, issuer: Issuer
+) -> Joined:
     if used_by != request.member_key:
         raise InviteUsed("the invite is used up: ask the operator for a new one")
     member = connection.execute(
@@ -185,7 +215,10 @@ def _join_again(connection: Connection, used_by: str, request: JoinRequest, toke
         .values(token_hash=token_digest(token))
         .returning(members.c.id, members.c.role)
     ).one()
-    return Joined(member=member.id, role=member.role, token=token)
+    credential = None
+    if _enrols(member.role, request):
+        credential = issuer.issue_again(connection, member.id, request.credential_request)
+    return Joined(member=member.id, role=member.role, token=token, credential=credential)
 
 
 def _digest(secret: str) -> bytes:

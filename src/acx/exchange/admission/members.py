@@ -16,12 +16,11 @@ from acx.exchange.errors import GovernanceError, Suspended, Unauthenticated
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.storage.schema import members
 from acx.records.event import Act
+from acx.records.invite import POSTING_ROLES
 
 TOKEN_PREFIX: Final = "acxt_"  # noqa: S105 -- a fixed beginning, so that scanners find leaked ones
 ACTIVE: Final = "active"
 SUSPENDED: Final = "suspended"
-POSTING_ROLES: Final = frozenset({"contributor", "customs"})
-"""Roles that post events under the common rate; the others read, or sign with a key on record."""
 
 # Made once: they run for every request.
 _BY_TOKEN: Final = select(members).where(members.c.token_hash == bindparam("digest"))

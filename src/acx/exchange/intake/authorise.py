@@ -1,128 +1,134 @@
-"""Authorisation: that a member in good standing stands behind an event, within the common rate.
+"""Authorisation: what has to be proved of an event before the log takes it.
 
-This module is what anonymous credentials replace. Until then a post is signed with the member key,
-and tags are HMACs that only the exchange can make, so it can check them by making them again. It
-keeps nothing about the poster; but whoever has the period secret *can* link events to members by
-making every member's tags, and the documentation says so (`docs/threat-model.md`).
+A member's event is let in by anonymous presentations, one for each of its tags and bound to its
+bytes; a brand's by the key that it joined with; a withdrawal by the key that signed what it takes
+back. Here stands what can be told at a glance; the proofs themselves are `proofs`' matter.
 """
 
 from __future__ import annotations
 
 import base64
-import hmac
-from collections.abc import Callable, Iterable, Mapping
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-from sqlalchemy import Connection
+from acx.credentials import errors as credential_errors
+from acx.credentials.element import ELEMENT_BYTES
+from acx.credentials.presentation import presentation_bytes
+from acx.credentials.single_use import SINGLE_USE_BYTES
+from acx.exchange.admission.members import Member
+from acx.exchange.errors import (
+    EventRefused,
+    InvalidPresentation,
+    MalformedPresentation,
+    MissingPresentation,
+    NotAuthorised,
+    PresentationIdentity,
+    PresentationLength,
+    PresentationNumber,
+    PresentationPoint,
+)
+from acx.exchange.intake.proofs import Claim, Refutation, Shown
+from acx.records.event import DAILY_LIMIT, Event
+from acx.records.issuer_keys import request_context
 
-from acx.exchange.admission.members import Member, member_of_key
-from acx.exchange.errors import Forbidden, MalformedRequest, NotAuthorised
-from acx.exchange.intake.contexts import DAILY_LIMIT, check_taggable
-from acx.records.event import Event
-
-Poster = Callable[[], str]
-"""Verifies the request's signature and gives the key that made it."""
 Standing = Callable[[str], Member]
 """The member in good standing that has a key; see `member_of_key`."""
+VerifyingKey = Callable[[str], bytes]
+"""The secret key of an issuer key that is in use; see `Issuer.verifying_key`."""
 
 BRAND_TYPES: Final = frozenset({"assessment", "registration"})
 """Types that a brand signs with the key it joined with."""
 
-
-class Tags(msgspec.Struct, frozen=True, kw_only=True):
-    """Tags for contexts, and the id of the key they were made under."""
-
-    key: str
-    tags: dict[str, str]
-
-
-def make_tags(
-    connection: Connection,
-    member_key: str,
-    contexts: Iterable[str],
-    *,
-    key_id: str,
-    secrets: Mapping[str, bytes],
-) -> Tags:
-    """The tags a member asks for.
-
-    Raises:
-        Unauthenticated, Suspended: the key is no member's in good standing.
-        Forbidden: its role posts nothing under the rate.
-        MalformedRequest: something is no context.
-    """
-    if not member_of_key(connection, member_key).may_post:
-        raise Forbidden("this membership reads and does not report: it gets no credentials")
-    wanted = tuple(contexts)
-    for context in wanted:
-        check_taggable(context)
-    secret = secrets[key_id]
-    return Tags(key=key_id, tags={c: make_tag(secret, member_key, c) for c in wanted})
+# Of both profiles: U, U'Commit, m1Commit, and then the tag.
+_TAG: Final = slice(3 * ELEMENT_BYTES, 4 * ELEMENT_BYTES)
+_REFUSALS: Final[dict[type[credential_errors.CredentialError], type[MalformedPresentation]]] = {
+    credential_errors.WrongLength: PresentationLength,
+    credential_errors.MalformedElement: PresentationPoint,
+    credential_errors.IdentityElement: PresentationIdentity,
+    credential_errors.MalformedScalar: PresentationNumber,
+}
 
 
-def authorise(
+def claim(
     event: Event,
-    presentations: Mapping[str, object],
-    poster: Poster,
+    presentations: Mapping[str, str],
     *,
+    origin: str,
+    verifying_key: VerifyingKey,
     standing: Standing,
-    secrets: Mapping[str, bytes],
-) -> None:
-    """Check that a member who may post this event stands behind it, and that its tags are its own.
+) -> Claim | None:
+    """What is still to be proved of an event; nothing where a key that signed it is enough.
 
     Args:
         event: its contexts are already those of its type.
-        presentations: by context; today the nonce of the `rate` tag.
-        poster: verifies who signed the request; not asked where the event's own key is enough.
-        standing: the member with a key, in good standing.
-        secrets: period secrets by id.
+        presentations: by context, base64.
+        origin: the log's name.
+        verifying_key: knows the issuer's keys.
+        standing: knows the members, for events that a brand signs.
 
     Raises:
-        Unauthenticated, Suspended, HttpSignatureError: no member in good standing signed the post.
-        Forbidden: the member's role posts no such event.
-        MalformedRequest: a presentation is missing, or one too many.
-        NotAuthorised: a tag is not the poster's, or the event not its own.
+        Unauthenticated, Suspended, NotAuthorised: no brand in good standing signed it.
+        WrongIssuerKey: its tags are of a key that is not in use.
+        MissingPresentation: one is missing, or one too many.
+        MalformedPresentation: one can be seen to be none, or another's.
     """
-    if event.type == "withdrawal":
-        # Whoever holds the key of what it takes back may do so, suspended or not.
-        return
-    member_key = poster()
-    member = standing(member_key)
-    if event.type in BRAND_TYPES:
-        if member.role != "brand" or event.by != member_key:
-            raise NotAuthorised(f"a brand signs its own {event.type}, with the key it joined with")
-        return
-    if not member.may_post:
-        raise Forbidden("this membership reads and does not report")
-    secret = secrets.get(event.key)
-    if secret is None:
-        raise NotAuthorised("the tags name a key that is not in force: ask for them again")
-    nonces = _nonces(event, presentations)
-    for context, tag in event.tags.items():
-        expected = make_tag(secret, member_key, context + nonces.get(context, ""))
-        if not hmac.compare_digest(expected.encode(), tag.encode()):
-            raise NotAuthorised(f"the tag for {context} is not the poster's: ask for it again")
-
-
-def _nonces(event: Event, presentations: Mapping[str, object]) -> dict[str, str]:
-    """What each `rate` context is written with when its tag is made."""
-    rated = {context for context in event.tags if context.startswith("rate/")}
-    if set(presentations) != rated:
-        raise MalformedRequest(
-            f"a {event.type} needs presentations for {', '.join(sorted(rated)) or 'nothing'}: "
-            "the number of the rate tag, see the protocol"
+    if event.type in BRAND_TYPES and standing(event.by).role != "brand":
+        raise NotAuthorised(f"a brand signs its own {event.type}, with the key it joined with")
+    if set(presentations) != set(event.tags):
+        needed = ", ".join(sorted(event.tags)) or "nothing"
+        raise MissingPresentation(
+            f"this {event.type} needs a presentation for each of its tags: {needed}"
         )
-    nonces = {}
-    for context in rated:
-        nonce = presentations[context]
-        if not isinstance(nonce, int) or not 0 <= nonce < DAILY_LIMIT:
-            raise MalformedRequest(f"the number of a rate tag is from 0 to {DAILY_LIMIT - 1}")
-        nonces[context] = f"/{nonce}"
-    return nonces
+    if not event.tags:
+        return None
+    key = verifying_key(event.key)
+    return Claim(
+        key=key,
+        request_context=request_context(origin),
+        message=hashlib.sha256(event.raw).digest(),
+        # The cheap profile first: what does not hold is known the sooner.
+        shown=tuple(
+            sorted(
+                (_shown(context, text, event.tags) for context, text in presentations.items()),
+                key=lambda shown: (shown.limit, shown.context),
+            )
+        ),
+    )
 
 
-def make_tag(secret: bytes, member_key: str, context: str) -> str:
-    """The tag of a key in a context (a `rate` context with its number)."""
-    message = member_key.encode() + b"\x00" + context.encode()
-    return base64.b64encode(hmac.digest(secret, message, "sha256")).decode()
+def refusal(refutation: Refutation) -> EventRefused:
+    """How a claim that does not hold is answered.
+
+    Bytes that are no presentation are told with the field at fault, which anyone can see. A proof
+    that does not hold is answered in one wording, whatever was wrong with it.
+    """
+    kind = _REFUSALS.get(type(refutation.error)) if refutation.error else None
+    if kind is None:
+        return InvalidPresentation(
+            f"the presentation for {refutation.context} proves nothing about this event: make it "
+            "anew, over these bytes, under the issuer key and the context that they name"
+        )
+    return kind(f"the presentation for {refutation.context}: {refutation.error}")
+
+
+def _shown(context: str, text: str, tags: Mapping[str, str]) -> Shown:
+    limit = DAILY_LIMIT if context.startswith("rate/") else 1
+    expected = presentation_bytes(limit) if limit > 1 else SINGLE_USE_BYTES
+    try:
+        presentation = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise MalformedPresentation(f"the presentation for {context} is not base64") from None
+    if len(presentation) != expected:
+        raise PresentationLength(
+            f"the presentation for {context} has {len(presentation)} bytes, and under the limit "
+            f"of {limit} one has {expected}"
+        )
+    tag = presentation[_TAG]
+    if base64.b64encode(tag).decode() != tags[context]:
+        raise InvalidPresentation(
+            f"the presentation for {context} is of another tag than the event carries: a "
+            "presentation is good for the one event it was made for"
+        )
+    return Shown(context, limit, presentation, tag)

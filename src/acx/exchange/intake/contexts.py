@@ -1,4 +1,4 @@
-"""Contexts: which tags an event must carry, and which ones the exchange makes.
+"""Contexts: which tags an event must carry.
 
 A context names what a member may do once: report within a day's rate, stand behind a version of a
 report, tell an outcome. `docs/reference/protocol.md` lists them by type.
@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from acx.exchange.errors import MalformedRequest, WrongContexts
+from acx.exchange.errors import WrongContexts, WrongDate
 from acx.records.event import (
     Corroboration,
     Event,
@@ -19,32 +19,11 @@ from acx.records.event import (
     stand_context,
 )
 
-DAILY_LIMIT: Final = 10_000
-"""Reports a member may post on one day; one limit for everybody."""
 MIDNIGHT_GRACE: Final = timedelta(minutes=10)
 """How near midnight a report may carry the other day's date."""
-MAX_CONTEXTS: Final = 1_000
-"""Contexts in one request for tags."""
 
 _VERSION: Final = r"[1-9][0-9]{0,8}"
-_TAGGABLE: Final = re.compile(
-    rf"rate/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/(?P<nonce>0|[1-9][0-9]{{0,8}})"
-    rf"|stand/[a-z2-7]{{26}}/{_VERSION}|outcome/[a-z2-7]{{26}}",
-    re.ASCII,
-)
-
-
-def check_taggable(context: str) -> None:
-    """Refuse a context that no event can carry.
-
-    Raises:
-        MalformedRequest: it is none, or its nonce is over the day's limit.
-    """
-    match = _TAGGABLE.fullmatch(context)
-    if match is None:
-        raise MalformedRequest(f"{context[:128]!r} is no context: see the protocol, «contexts»")
-    if match["nonce"] is not None and int(match["nonce"]) >= DAILY_LIMIT:
-        raise MalformedRequest(f"a day has {DAILY_LIMIT} reports: post the rest tomorrow")
+_RATE: Final = "rate/"
 
 
 def check_contexts(event: Event, now: datetime) -> None:
@@ -54,12 +33,18 @@ def check_contexts(event: Event, now: datetime) -> None:
 
     Raises:
         WrongContexts: with those that are expected.
+        WrongDate: all is as it should, but for the day.
     """
     carried = frozenset(event.tags)
     if bool(event.tags) != bool(event.key):
         raise WrongContexts("an event names the key of its tags if it carries any, and only then")
     allowed = _allowed(event, carried, now)
     if carried not in allowed:
+        if _undated(carried) in map(_undated, allowed):
+            raise WrongDate(
+                f"a report is dated of the day on which it is posted: {_listed(allowed[0])}, and "
+                f"not {_listed(carried)}. Authorise it anew; if the day is right, set the clock"
+            )
         raise WrongContexts(
             f"a {event.type} carries tags for {_listed(allowed[0])}, this one for "
             f"{_listed(carried)}"
@@ -93,6 +78,10 @@ def _own_stand(event: Event, carried: frozenset[str]) -> list[frozenset[str]]:
     if event.type == "answer":
         return [one]
     return [one, one | {stand_context(event.report, first + 1)}]
+
+
+def _undated(contexts: frozenset[str]) -> list[str]:
+    return sorted(_RATE if context.startswith(_RATE) else context for context in contexts)
 
 
 def _days(now: datetime) -> list[str]:

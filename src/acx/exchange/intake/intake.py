@@ -2,7 +2,9 @@
 
 Steps, in the order of the protocol, the cheap ones first: (1) size; (2) the same event again gets
 the same answer; (3) form and type; (4) signature; (5) contexts and dates; (6) the report takes it,
-and its tags are unspent; (7) authorisation. Then the sequencer decides, and the poster is answered.
+and its tags are unspent; (7) its key is in use, and what lies beside it has the shape of what would
+prove it; (8) the proofs, in processes of their own. Then the sequencer decides, and the poster is
+answered. Nothing here knows who posted.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ import base64
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -34,15 +36,15 @@ from acx.exchange.errors import (
     TooLarge,
     Unavailable,
 )
-from acx.exchange.intake.authorise import Poster, Standing, authorise
+from acx.exchange.intake.authorise import Standing, VerifyingKey, claim, refusal
 from acx.exchange.intake.contexts import check_contexts
+from acx.exchange.intake.proofs import Claim, Proofs, Refutation
 from acx.exchange.intake.rules import Known
 from acx.exchange.sequencer.sequencer import MAX_WAITING, Appended, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import (
     checkpoint_covering,
     known_events,
-    load_period_secrets,
     read_event,
 )
 from acx.log.proof import LogProof
@@ -70,11 +72,11 @@ class PostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         event: the event's canonical bytes, verbatim.
-        presentations: by context.
+        presentations: by context, base64.
     """
 
     event: msgspec.Raw
-    presentations: Annotated[dict[str, Any], Meta(max_length=8)]
+    presentations: Annotated[dict[str, str], Meta(max_length=8)]
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,20 +100,20 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """One request to append an event.
+class Provable:
+    """An event that the log would take, once what is claimed of it is proved.
 
     Attributes:
-        body: of the request.
-        poster: verifies who signed it; asked last, and not at all where that does not matter.
+        event: to hand to the sequencer.
+        claim: what is still to be proved; nothing where the event's key is enough.
     """
 
-    body: bytes
-    poster: Poster
+    event: Event
+    claim: Claim | None
 
 
-Checked = Event | Acknowledgement | AcxError
-"""The event, to hand to the sequencer; or the answer, if it is in the log already; or a refusal."""
+Checked = Provable | Acknowledgement | AcxError
+"""What to go on with; or the answer, if the event is in the log already; or a refusal."""
 
 
 class Intake:
@@ -122,7 +124,14 @@ class Intake:
     """
 
     def __init__(
-        self, database: Database, sequencer: Sequencer, origin: str, *, clock: Clock
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        origin: str,
+        *,
+        clock: Clock,
+        verifying_key: VerifyingKey,
+        proofs: Proofs,
     ) -> None:
         """Begin to take posts.
 
@@ -131,14 +140,16 @@ class Intake:
             sequencer: appends what is checked.
             origin: the log's name.
             clock: for the dates that reports bear.
+            verifying_key: knows the issuer's keys.
+            proofs: verifies presentations.
         """
         self._database = database
         self._sequencer = sequencer
         self._origin = origin
         self._clock = clock
-        with database.read() as connection:
-            self._secrets = load_period_secrets(connection)
-        self._waiting: queue.Queue[tuple[Post, Future[Acknowledgement]] | None] = queue.Queue(
+        self._verifying_key = verifying_key
+        self._proofs = proofs
+        self._waiting: queue.Queue[tuple[bytes, Future[Acknowledgement]] | None] = queue.Queue(
             MAX_WAITING
         )
         self._workers = [
@@ -155,11 +166,14 @@ class Intake:
         for worker in self._workers:
             worker.join()
 
-    def take(self, post: Post) -> Future[Acknowledgement]:
+    def take(self, post: bytes) -> Future[Acknowledgement]:
         """Check a post and have it appended.
 
+        Args:
+            post: body of the request.
+
         Returns:
-            The answer to it. It may end in any Refused, HttpSignatureError or Unavailable.
+            The answer to it. It may end in any Refused or Unavailable.
 
         Raises:
             Unavailable: too many wait already.
@@ -173,8 +187,8 @@ class Intake:
             raise Unavailable("too many events wait to be checked: send it again later") from None
         return answer
 
-    def check(self, posts: Sequence[Post]) -> list[Checked]:
-        """Everything that can be known of posts before the sequencer's turn; steps 1 to 7."""
+    def check(self, posts: Sequence[bytes]) -> list[Checked]:
+        """Everything that can be known of posts at a glance; steps 1 to 7."""
         candidates = [_Candidate(post) for post in posts]
         for candidate in candidates:
             # (1)
@@ -192,7 +206,14 @@ class Intake:
             # (7)
             standing = cache(partial(member_of_key, connection))
             for candidate in candidates:
-                candidate.attempt(partial(candidate.authorise, standing, self._secrets))
+                candidate.attempt(
+                    partial(
+                        candidate.authorise,
+                        origin=self._origin,
+                        verifying_key=self._verifying_key,
+                        standing=standing,
+                    )
+                )
         return [candidate.outcome for candidate in candidates]
 
     def _answer_again(self, candidate: _Candidate, connection: Connection) -> None:
@@ -224,15 +245,38 @@ class Intake:
                 return
 
     def _go_on(self, checked: Checked | Exception, answer: Future[Acknowledgement]) -> None:
-        """Answer what is decided, and hand the rest to the sequencer."""
+        """Answer what is decided, and have the rest proved and appended."""
         if isinstance(checked, Acknowledgement):
             answer.set_result(checked)
             return
         if isinstance(checked, Exception):
             answer.set_exception(checked)
             return
-        event = checked
+        event, claimed = checked.event, checked.claim
+        if claimed is None:
+            self._append(event, answer)
+            return
 
+        def proved(verdict: Future[Refutation | None]) -> None:
+            try:
+                refuted = verdict.result()
+            except Exception:  # noqa: BLE001 -- a process died, or is stopping
+                answer.set_exception(
+                    Unavailable("the proof was not verified: send the same bytes again")
+                )
+                return
+            if refuted is None:
+                self._append(event, answer)
+            else:
+                answer.set_exception(refusal(refuted))
+
+        try:
+            # (8)
+            self._proofs.refute(claimed).add_done_callback(proved)
+        except Unavailable as error:
+            answer.set_exception(error)
+
+    def _append(self, event: Event, answer: Future[Acknowledgement]) -> None:
         def appended(place: Future[Appended | Known]) -> None:
             try:
                 answer.set_result(self.acknowledge(event, place.result()))
@@ -296,10 +340,11 @@ class Intake:
 class _Candidate:
     """A post on its way through the checks; the first thing that answers it ends them."""
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+    def __init__(self, body: bytes) -> None:
+        self._body = body
         self._raw = b""
-        self._presentations: dict[str, Any] = {}
+        self._presentations: dict[str, str] = {}
+        self._claim: Claim | None = None
         self.id = ""
         self.event: Event | None = None
         self.answer: Acknowledgement | AcxError | None = None
@@ -314,7 +359,7 @@ class _Candidate:
             return self.answer
         if self.event is None:
             raise AssertionError("every step was taken")
-        return self.event
+        return Provable(self.event, self._claim)
 
     def attempt(self, step: Callable[[], None]) -> None:
         """Take a step, unless an earlier one has answered; a refusal is an answer."""
@@ -325,7 +370,7 @@ class _Candidate:
                 self.answer = error
 
     def decode(self) -> None:
-        body = self._post.body
+        body = self._body
         if len(body) > MAX_POST_BYTES:
             raise TooLarge(f"a post has at most {MAX_POST_BYTES} bytes")
         try:
@@ -354,12 +399,12 @@ class _Candidate:
         check_contexts(event, now)
         self.event = event
 
-    def authorise(self, standing: Standing, secrets: Mapping[str, bytes]) -> None:
+    def authorise(self, *, origin: str, verifying_key: VerifyingKey, standing: Standing) -> None:
         if self.event is not None:
-            authorise(
+            self._claim = claim(
                 self.event,
                 self._presentations,
-                self._post.poster,
+                origin=origin,
+                verifying_key=verifying_key,
                 standing=standing,
-                secrets=secrets,
             )

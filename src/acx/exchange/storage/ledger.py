@@ -18,7 +18,6 @@ from acx.exchange.storage.schema import (
     entries,
     event_keys,
     head,
-    period_secrets,
     tags,
 )
 from acx.log.entry import open_sealed
@@ -304,11 +303,6 @@ def list_condemned(connection: Connection) -> tuple[int, ...]:
 def condemned_left(connection: Connection) -> bool:
     """Whether keys are noted down that are not destroyed yet."""
     return connection.execute(select(condemned.c.index).limit(1)).first() is not None
-
-
-def load_period_secrets(connection: Connection) -> dict[str, bytes]:
-    """The secrets tags are made with, by id."""
-    return {row.id: row.secret for row in connection.execute(select(period_secrets))}
 
 
 def _log_rows() -> Select[int, str, bytes, bytes, bytes]:

@@ -43,6 +43,8 @@ members: Final = Table(
     Column("criteria", String(128), nullable=False, server_default=""),
     # Keyed: whoever reads the rows alone learns no company's name from it.
     Column("group_digest", LargeBinary(32)),
+    # To the secret that its tags are made of; hides it from everybody, for good.
+    Column("commitment", LargeBinary(33)),
     # The signed request by which it joined, terms and all.
     Column("acceptance", Text),
     # Numbers of the registered marks that two operators have verified.
@@ -70,11 +72,26 @@ operators: Final = Table(
     Column("added", _HOUR, nullable=False),
 )
 
-period_secrets: Final = Table(
-    "period_secrets",
+issuer_keys: Final = Table(
+    "issuer_keys",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("secret", LargeBinary(32), nullable=False),
+    # In the order in which they were published.
+    Column("number", _PLACE, primary_key=True, autoincrement=False),
+    Column("id", _ID, nullable=False, unique=True),
+    Column("starts", _HOUR, nullable=False),
+    Column("made", _HOUR, nullable=False),
+    Column("emergency", Integer, nullable=False),
+    # Under a key that is in the operator's home alone.
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    # That a member has one under a key, and what it was answered; nothing posted leads here.
+    Column("member", _ID, primary_key=True),
+    Column("key", _ID, primary_key=True),
+    Column("response", LargeBinary, nullable=False),
 )
 
 entries: Final = Table(

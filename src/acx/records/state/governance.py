@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from acx.records.event import Act, Erasure, Expiry
+from acx.records.event import Act, Erasure, Expiry, IssuerKey
 from acx.records.state.kept import Kept
 from acx.records.state.view import Ignored
 
@@ -24,6 +24,8 @@ TWO_SIGNATURES: Final = frozenset({"resolution", "erasure"})
 _ACT: Final = msgspec.json.Decoder(Act)
 _ERASURE: Final = msgspec.json.Decoder(Erasure)
 _EXPIRY: Final = msgspec.json.Decoder(Expiry)
+_ISSUER_KEY: Final = msgspec.json.Decoder(IssuerKey)
+_ADMITTING: Final = frozenset({"invited", "joined"})
 
 
 class Governance:
@@ -39,6 +41,8 @@ class Governance:
         expired: indices that expiries list.
         named: report ► how it left, where an erasure or expiry in force names the report.
         removals: for each erasure or expiry in force, the index from which it is, and what it took.
+        issuer_keys: keys under which credentials are issued, by index.
+        first_admission: index of the first act by which somebody could join, -1 before it.
         last_index: index of the last event taken, -1 before the first.
     """
 
@@ -51,6 +55,8 @@ class Governance:
         self.expired: set[int] = set()
         self.named: dict[str, Gone] = {}
         self.removals: list[tuple[int, tuple[int, ...]]] = []
+        self.issuer_keys: dict[int, IssuerKey] = {}
+        self.first_admission = -1
         self.last_index = -1
         self._expected: dict[tuple[str, str], int] = {}
         self._brands: dict[str, list[tuple[int, bool]]] = {}
@@ -76,6 +82,8 @@ class Governance:
             self.proposals[kept.id] = kept
         elif kept.type == "expiry":
             self._remove(kept, _EXPIRY.decode(kept.body).indices, kept.index, "expired")
+        elif kept.type == "key":
+            self.issuer_keys[kept.index] = _ISSUER_KEY.decode(kept.body)
 
     def objection(self, kept: Kept) -> Ignored:
         """Why an event would be ignored if it came next; empty if it would not."""
@@ -117,6 +125,8 @@ class Governance:
         return place > 0 and changes[place - 1][1]
 
     def _act(self, kept: Kept, act: Act) -> None:
+        if act.act in _ADMITTING and self.first_admission < 0:
+            self.first_admission = kept.index
         match act.act:
             case "operator_added":
                 self.operators.add(act.target)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from acx.errors import AcxError
-from acx.records.event import BODIES, VERSION, Act, Event, Registration
+from acx.records.event import BODIES, VERSION, Act, Event, IssuerKey, Registration
 from acx.records.state import fold
 from acx.records.state.governance import TWO_SIGNATURES, Governance
 from acx.records.state.kept import Entry, Kept, keep
@@ -142,6 +142,16 @@ class Reports:
     def operators(self) -> frozenset[str]:
         """Public keys of the operators as of now."""
         return frozenset(self._governance.operators)
+
+    @property
+    def issuer_keys(self) -> tuple[tuple[int, IssuerKey, bool], ...]:
+        """Keys under which credentials are issued: place, key, whether before any admission."""
+        governance = self._governance
+        first = governance.first_admission
+        return tuple(
+            (index, key, first < 0 or index < first)
+            for index, key in sorted(governance.issuer_keys.items())
+        )
 
     @property
     def registrations(self) -> dict[str, Registration]:

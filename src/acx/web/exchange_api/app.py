@@ -22,16 +22,16 @@ from acx.exchange.admission.members import Member
 from acx.exchange.errors import MalformedRequest, Suspended, Unauthenticated, Unavailable
 from acx.exchange.feed.pages import MAX_ENTRIES
 from acx.exchange.intake.intake import MAX_POST_BYTES
-from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, TagsRequest, encode_page
+from acx.exchange.issuing.issuer import CredentialRequestBody
+from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, encode_page
 from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
 from acx.records.http_signature import verify_request
 from acx.web.exchange_api.limits import (
+    CREDENTIALS,
     JOINS,
     MAX_SMALL_BODY,
-    MAX_TAGS_BODY,
-    POSTS,
     READS,
     Allowance,
     bounded,
@@ -70,7 +70,7 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
     api = _Api(service, metrics or Metrics(service))
     routes = [
         Route("/v1/join", api.join, methods=["POST"]),
-        Route("/v1/credentials", api.tags, methods=["POST"]),
+        Route("/v1/credentials", api.credential, methods=["POST"]),
         Route("/v1/events", api.post, methods=["POST"]),
         Route("/v1/events", api.entries, methods=["GET"]),
         Route("/v1/keys", api.keys, methods=["GET"]),
@@ -98,7 +98,7 @@ class _Api:
         self._metrics = metrics
         self.threads: Executor = ThreadPoolExecutor(THREADS, thread_name_prefix="acx-api")
         self._reads = Allowance(READS)
-        self._posts = Allowance(POSTS)
+        self._credentials = Allowance(CREDENTIALS)
         self._joins = Allowance(JOINS)
         self._openapi = msgspec.json.encode(openapi_document())
 
@@ -109,16 +109,15 @@ class _Api:
         joined = await self._run(self._join, request, body)
         return _json(joined)
 
-    async def tags(self, request: Request) -> Response:
-        """Tags for a member's contexts."""
-        body = await bounded(request.stream(), MAX_TAGS_BODY)
-        return _json(await self._run(self._tags, request, body))
+    async def credential(self, request: Request) -> Response:
+        """A member's credential under an issuer key."""
+        body = await bounded(request.stream(), MAX_SMALL_BODY)
+        return _json(await self._run(self._credential, request, body))
 
     async def post(self, request: Request) -> Response:
-        """Take an event."""
+        """Take an event. Of the request, its body alone goes any further."""
         body = await bounded(request.stream(), MAX_POST_BYTES)
-        poster = functools.partial(self._signed_by, request, body)
-        answer = asyncio.wrap_future(self._service.post(body, poster))
+        answer = asyncio.wrap_future(self._service.post(body))
         try:
             async with asyncio.timeout(POST_SECONDS):
                 return _json(await answer)
@@ -214,14 +213,10 @@ class _Api:
         signed_by = self._verified(request, body)
         return self._service.join(_decoded(body, JoinRequest), signed_by)
 
-    def _tags(self, request: Request, body: bytes) -> msgspec.Struct:
-        signed_by = self._signed_by(request, body)
-        return self._service.tags(_decoded(body, TagsRequest), signed_by)
-
-    def _signed_by(self, request: Request, body: bytes) -> str:
-        key = self._verified(request, body)
-        self._posts.spend(key)
-        return key
+    def _credential(self, request: Request, body: bytes) -> msgspec.Struct:
+        signed_by = self._verified(request, body)
+        self._credentials.spend(signed_by)
+        return self._service.credential(_decoded(body, CredentialRequestBody), signed_by)
 
     def _verified(self, request: Request, body: bytes) -> str:
         return verify_request(

@@ -12,8 +12,6 @@ from typing import Final
 from acx.exchange.errors import RateLimited, TooLarge
 
 MAX_SMALL_BODY: Final = 16 * 1024
-MAX_TAGS_BODY: Final = 192 * 1024
-"""A thousand contexts of 128 characters, and some."""
 MAX_CALLERS: Final = 10_000
 """Callers remembered; the one not seen for longest is forgotten, its allowance full again."""
 
@@ -32,7 +30,7 @@ class Rate:
 
 
 READS: Final = Rate(per_second=50, burst=500)
-POSTS: Final = Rate(per_second=200, burst=2_000)
+CREDENTIALS: Final = Rate(per_second=1, burst=50)
 JOINS: Final = Rate(per_second=5, burst=100)
 
 

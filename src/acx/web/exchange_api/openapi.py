@@ -9,9 +9,8 @@ from msgspec import Meta
 
 from acx import __version__
 from acx.exchange.admission.invites import Joined, JoinRequest
-from acx.exchange.intake.authorise import Tags
 from acx.exchange.intake.intake import Acknowledgement, PostRequest
-from acx.exchange.serving import TagsRequest
+from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential
 from acx.web.exchange_api.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
 
 Json = dict[str, Any]
@@ -72,7 +71,16 @@ _PATH: Final[Json] = {
 
 def openapi_document() -> Json:
     """The document at `/openapi.json`."""
-    kinds = (JoinRequest, Joined, TagsRequest, Tags, PostRequest, Acknowledgement, Page, Problem)
+    kinds = (
+        JoinRequest,
+        Joined,
+        CredentialRequestBody,
+        IssuedCredential,
+        PostRequest,
+        Acknowledgement,
+        Page,
+        Problem,
+    )
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
@@ -98,12 +106,17 @@ def openapi_document() -> Json:
                 )
             },
             "/v1/credentials": {
-                "post": _operation("Tags for contexts.", signed, of[Tags], body=of[TagsRequest])
+                "post": _operation(
+                    "A credential under an issuer key; asked again, the same.",
+                    signed,
+                    of[IssuedCredential],
+                    body=of[CredentialRequestBody],
+                )
             },
             "/v1/events": {
                 "post": _operation(
-                    "Append an event; the same bytes again get the same answer.",
-                    signed,
+                    "Append an event, anonymously; the same bytes again get the same answer.",
+                    [],
                     of[Acknowledgement],
                     body=of[PostRequest],
                 ),

@@ -54,19 +54,43 @@ PROBLEMS: Final[dict[type[AcxError], ProblemType]] = {
     errors.InviteRefused: ProblemType("invite-refused", 403, "The invite admits nobody here"),
     errors.InviteExpired: ProblemType("invite-expired", 410, "The invite is too old"),
     errors.InviteUsed: ProblemType("invite-used", 409, "The invite is used up"),
+    errors.ForeignCommitment: ProblemType(
+        "foreign-commitment", 409, "Another secret than the one enrolled"
+    ),
     errors.OtherTerms: ProblemType("other-terms", 409, "Other terms are in force"),
     errors.MalformedRequest: ProblemType("malformed-request", 400, "Not a request of the protocol"),
     errors.TooLarge: ProblemType("too-large", 413, "The request is too large"),
     errors.EventRefused: ProblemType("event-refused", 422, "The log does not take the event"),
     errors.InvalidEvent: ProblemType("invalid-event", 422, "Not an event, or not its key's"),
     errors.WrongContexts: ProblemType("wrong-contexts", 422, "Other tags than the type needs"),
+    errors.WrongDate: ProblemType("wrong-date", 422, "Another day's report"),
+    errors.WrongIssuerKey: ProblemType("wrong-issuer-key", 409, "Not an issuer key in use"),
+    errors.MissingPresentation: ProblemType(
+        "missing-presentation", 422, "Not a presentation for each tag"
+    ),
+    errors.MalformedPresentation: ProblemType("malformed-presentation", 422, "No presentation"),
+    errors.PresentationLength: ProblemType(
+        "presentation-length", 422, "A presentation of another length"
+    ),
+    errors.PresentationPoint: ProblemType(
+        "presentation-point", 422, "A presentation with what is no point"
+    ),
+    errors.PresentationIdentity: ProblemType(
+        "presentation-identity", 422, "A presentation with the identity"
+    ),
+    errors.PresentationNumber: ProblemType(
+        "presentation-number", 422, "A presentation with a number too large"
+    ),
+    errors.InvalidPresentation: ProblemType(
+        "invalid-presentation", 422, "A presentation that proves nothing"
+    ),
     errors.UnknownReport: ProblemType("unknown-report", 404, "The report is not in the log"),
     errors.ReportClosed: ProblemType("report-closed", 409, "The report takes no such event"),
     errors.WrongSequence: ProblemType("wrong-sequence", 409, "Not the key's next event"),
     errors.WrongVersion: ProblemType("wrong-version", 409, "The report has another version"),
     errors.TooManyFollowUps: ProblemType("too-many-follow-ups", 409, "No more follow-ups"),
     errors.TagSpent: ProblemType("tag-spent", 409, "The tag is spent"),
-    errors.NotAuthorised: ProblemType("not-authorised", 403, "No member stands behind the event"),
+    errors.NotAuthorised: ProblemType("not-authorised", 403, "Not this key's to say"),
     errors.Erased: ProblemType("erased", 410, "The event was erased"),
     errors.Unavailable: ProblemType("unavailable", 503, "Not now; the same again later"),
 }

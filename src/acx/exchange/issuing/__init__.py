@@ -1,0 +1,1 @@
+"""Anonymous credentials: the exchange's keys to issue them under, and to whom it has."""
