@@ -21,6 +21,11 @@ INDICATED: Final = ("email-addr", "domain-name", "url", "ipv4-addr")
 _URL: Final = re.compile(
     r"^(?:(?P<scheme>https?):)?[/\\]*(?P<authority>[^/\\?#]+)(?P<rest>.*)$", re.IGNORECASE
 )
+_PLAIN_ADDRESS: Final = re.compile(
+    r"(?=.{1,64}@)[a-z0-9]+(?:[._+-][a-z0-9]+)*"
+    r"@(?=.{1,60}$)(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,}"
+)
+"""Most addresses, in lower case: the rule takes long to find that they are in normal form."""
 _KEPT: Final = "/?#[]@!$&'()*+,;=:%-._~"
 
 
@@ -76,6 +81,9 @@ def website(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _normal(kind: str, field: str, value: str) -> Iterator[tuple[str, str]]:
+    if field == "email" and _PLAIN_ADDRESS.fullmatch(lower := value.strip(" ").lower()):
+        yield kind, lower
+        return
     try:
         yield kind, normalise(field, value)
     except NotNormalisable:

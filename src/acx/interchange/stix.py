@@ -124,7 +124,20 @@ def slots(report: str) -> dict[str, str]:
     Args:
         report: the report's id.
     """
-    return {role: stix_id(kind, report, role) for role, kind in ROLES.items()}
+    ids = _Slots(report)
+    return {role: ids[role] for role in ROLES}
+
+
+class _Slots(dict[str, str]):
+    """The same, each made when it is asked for."""
+
+    def __init__(self, report: str) -> None:
+        super().__init__()
+        self._report = report
+
+    def __missing__(self, role: str) -> str:
+        self[role] = identifier = stix_id(ROLES[role], self._report, role)
+        return identifier
 
 
 def note_id(dispute: str) -> str:
@@ -142,7 +155,7 @@ class _Made:
     def __init__(self, stix: Stix, view: ReportView, opened: int, changed: int) -> None:
         self._stix = stix
         self._view = view
-        self._ids = slots(view.id)
+        self._ids = _Slots(view.id)
         opened = opened if opened >= 0 else view.first_index
         decided = [dispute.decided for dispute in view.disputes]
         self._changed = max(changed, view.last_index, *decided)
@@ -152,6 +165,7 @@ class _Made:
         later = max(hour, stix.hour_of(self._changed))
         self._created = timestamp(hour)
         self._modified = timestamp(later, self._changed - opened)
+        self._description = ""
         self._may_have_had = view.state not in STANDING or any(
             step.type == "amendment" for step in view.timeline
         )
@@ -160,6 +174,7 @@ class _Made:
         """What a report says that is there to act on."""
         subject = report.account
         found = list(observables(subject))
+        self._description = _description(self._view, report)
         said = [self._subject(subject), self._actor(report), self._relation("attributed-to")]
         marked = {"spec_version": "2.1", "object_marking_refs": [TLP_AMBER_STRICT["id"]]}
         said += [observable | marked for observable in found]
@@ -184,13 +199,8 @@ class _Made:
         yield from self._revoked()
         for step in self._view.timeline:
             if step.type == "dispute":
-                yield self._object(
-                    "note",
-                    note_id(step.id),
-                    content=f"The report is {self._view.state}.",
-                    object_refs=[self._ids["report"]],
-                    revoked=True,
-                )
+                content = f"The report is {self._view.state}."
+                yield self._about_dispute(step.id, step.index, content) | {"revoked": True}
 
     def _subject(self, subject: Subject) -> Object:
         contact = [
@@ -215,7 +225,7 @@ class _Made:
             # Of the report and not of the person: importers merge actors of one name, and two
             # people of one name are two.
             name=_label(self._view.id),
-            description=_description(self._view, report),
+            description=self._description,
             labels=self._labels(report),
         )
         if names:
@@ -226,7 +236,7 @@ class _Made:
         made = self._slot(
             kind,
             name=f"{_WHAT[kind]} of {_label(self._view.id)}",
-            description=_description(self._view, report),
+            description=self._description,
             # Whose they are, and not that whatever is found there is malicious.
             indicator_types=["attribution"],
             pattern=pattern(kind, values),
@@ -268,7 +278,7 @@ class _Made:
         return self._slot(
             "report",
             name=f"Report on {_label(view.id)}",
-            description=_description(view, report),
+            description=self._description,
             report_types=["threat-actor"],
             published=self._created,
             object_refs=refs,
@@ -302,15 +312,18 @@ class _Made:
             "dismissed": "decided against the accused",
         }[dispute.stage]
         appeal = ", under appeal" if dispute.appealed and dispute.stage == "open" else ""
+        content = f"Dispute {dispute.id} ({dispute.code}): {stage}{appeal}."
+        return self._about_dispute(dispute.id, dispute.index, content)
+
+    def _about_dispute(self, dispute: str, index: int, content: str) -> Object:
         made = self._object(
             "note",
-            note_id(dispute.id),
+            note_id(dispute),
             abstract="The accused contests the report",
-            content=f"Dispute {dispute.id} ({dispute.code}): {stage}{appeal}.",
+            content=content,
             object_refs=[self._ids["report"], self._ids["actor"]],
         )
-        made["created"] = max(self._created, timestamp(self._stix.hour_of(dispute.index)))
-        made["modified"] = max(made["created"], self._modified)
+        made["created"] = max(self._created, timestamp(self._stix.hour_of(index)))
         return made
 
     def _revoked(self) -> Iterator[Object]:

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-import rfc8785
+from acx.records.event import canonical
 
-_DOMAIN: Final = b"acx-stix/v1"
+_DOMAIN: Final = "acx-stix/v1"
 _OBSERVABLES: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7").bytes
 
 
@@ -26,8 +26,8 @@ def stix_id(kind: str, *name: str) -> str:
 
     Source: STIX 2.1, section 2.9; RFC 9562, section 5.4.
     """
-    digest = hashlib.sha256(b"\0".join((_DOMAIN, kind.encode(), *(n.encode() for n in name))))
-    return f"{kind}--{_formed(digest.digest()[:16], 4)}"
+    digest = hashlib.sha256("\0".join((_DOMAIN, kind, *name)).encode()).digest()
+    return f"{kind}--{_formed(digest, 4)}"
 
 
 def observable_id(kind: str, contributing: Mapping[str, str]) -> str:
@@ -39,15 +39,14 @@ def observable_id(kind: str, contributing: Mapping[str, str]) -> str:
 
     Source: STIX 2.1, section 2.9: UUIDv5 over the properties' RFC 8785 JSON.
     """
-    name = rfc8785.dumps(dict(contributing))
-    digest = hashlib.sha1(_OBSERVABLES + name, usedforsecurity=False)
-    return f"{kind}--{_formed(digest.digest()[:16], 5)}"
+    digest = hashlib.sha1(_OBSERVABLES + canonical(contributing), usedforsecurity=False).digest()
+    return f"{kind}--{_formed(digest, 5)}"
 
 
-def _formed(data: bytes, version: int) -> str:
-    """Sixteen bytes as a UUID of a version, RFC 9562's variant."""
-    number = int.from_bytes(data, "big")
-    number = number & ~(0xF000 << 64) | version << 76
-    number = number & ~(0xC000 << 48) | 0x8000 << 48
-    text = f"{number:032x}"
+def _formed(digest: bytes, version: int) -> str:
+    """The first sixteen bytes of a hash as a UUID of a version, RFC 9562's variant."""
+    data = bytearray(digest[:16])
+    data[6] = data[6] & 0x0F | version << 4
+    data[8] = data[8] & 0x3F | 0x80
+    text = data.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
