@@ -60,9 +60,16 @@ def init(home: Path, database: str, origin: str, url: str, sandbox: bool, as_jso
     with Exchange.init(
         home, origin=origin, url=url or DEFAULT_URL, database=database, sandbox=sandbox
     ) as made:
-        settings = made.settings
+        settings, log_key = made.settings, made.log_key
     if as_json:
-        print_json({"origin": settings.origin, "home": str(home), "sandbox": sandbox})
+        print_json(
+            {
+                "origin": settings.origin,
+                "home": str(home),
+                "sandbox": sandbox,
+                "log_key": log_key,
+            }
+        )
     else:
         click.echo(settings.origin)
         note(f"made in {home}; next: acx exchange operator add NAME, then acx exchange serve")

@@ -197,25 +197,24 @@ class Play:
         return {"pairs": levels or "none"}
 
     def _make_the_exchange(self) -> dict[str, Any]:
-        """An exchange, run by an independent third party."""
+        """An exchange, run by a third party; others witness its log and relay posts to it."""
         home = self._home("exchange")
-        self._acx("exchange", "init", "--home", home)
+        made = json.loads(self._acx("exchange", "init", "--home", home, "--json"))
+        vkey, witness = self._serve(
+            "the witness", "witness", "--home", self._home("witness"), "--log", made["log_key"],
+            "--port", "0",
+        )  # fmt: skip
         for name in ("ann", "bo"):
             self._acx("exchange", "operator", "add", name, "--home", home)
+        self._acx("exchange", "witness", "add", "auditor", vkey, "--url", witness, "--home", home)
         log = (self.directory / "exchange.log").open("w", encoding="utf-8")
         self._started.callback(log.close)
-        server = self._start("the exchange", "exchange", "serve", "--home", home, "--port", "0",
-                             stderr=log)  # fmt: skip
-        found: list[str] = []
-
-        def address() -> None:
-            for line in server.popen.stdout or ():
-                found.extend(re.findall(r"http://[0-9.]+:\d+", line))
-
-        threading.Thread(target=address, daemon=True).start()
-        server.wait_for("serving", lambda: bool(found), 30)
-        self.url = found[0]
-        return {"url": self.url, "operators": 2}
+        _, self.url = self._serve(
+            "the exchange", "exchange", "serve", "--home", home, "--port", "0", stderr=log
+        )
+        _, relay = self._serve("the relay", "relay", "--to", self.url, "--port", "0")
+        self._acx("exchange", "relay", "add", relay, "--home", home)
+        return {"url": self.url, "operators": 2, "witness": witness, "relay": relay}
 
     def _admit_the_stores(self) -> dict[str, Any]:
         """Stores A (apparel), B (home goods) and C (cosmetics) join by a one-time invite."""
@@ -335,10 +334,20 @@ class Play:
         return {"report": best["report_id"], "contributors": 2}
 
     def _verify(self) -> dict[str, Any]:
-        """Everybody verifies the whole log, and that the exchange shows all of them the same."""
-        verified = self._each(STORES, partial(self._verified, "--against", self.url))
-        sizes = [found["size"] for found in verified.values()]
-        return {"entries": max(sizes), "signatures and proofs": "hold at A, B and C"}
+        """Everybody verifies the whole log; B and C compare it with A, and A with the exchange."""
+        head = str(self.directory / "A.checkpoint")
+        verified = {
+            "A": self._verified("--against", self.url, "--checkpoint-out", head, "A"),
+            **self._each(READERS, partial(self._verified, "--against", head)),
+        }
+        cosigned = min(found["witnessed"]["size"] for found in verified.values())
+        if not cosigned:
+            raise StepFailed("the witness has cosigned nothing")
+        return {
+            "entries": max(found["size"] for found in verified.values()),
+            "cosigned by the witness": cosigned,
+            "signatures and proofs": "hold at A, B and C, who hold the same log",
+        }
 
     def _verified(self, *arguments: str) -> dict[str, Any]:
         """What a store's verification found; the store comes last."""
@@ -447,6 +456,23 @@ class Play:
                 f"acx {' '.join(arguments[:2])} ended with {done.returncode} and said: {said}"
             )
         return done.stdout
+
+    def _serve(
+        self, name: str, *arguments: str, stderr: Any = subprocess.DEVNULL
+    ) -> tuple[str, str]:
+        """Run a server until the end; gives the first line it says, and its address."""
+        server = self._start(name, *arguments, stderr=stderr)
+        said: list[str] = []
+
+        def listen() -> None:
+            said.extend(server.popen.stdout or ())
+
+        def address() -> list[str]:
+            return re.findall(r"http://[0-9.]+:\d+", "".join(said))
+
+        threading.Thread(target=listen, daemon=True).start()
+        server.wait_for("serving", address, 30)
+        return said[0].strip(), address()[0]
 
     def _start(self, name: str, *arguments: str, stderr: Any = subprocess.DEVNULL) -> Process:
         self._commands.append(" ".join(("acx", *arguments)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import httpx
-
 from acx.exchange.errors import ExchangeError
 from acx.log.checkpoint import Checkpoint, open_checkpoint
 from acx.log.encoding import parse_decimal
@@ -42,6 +40,9 @@ class WitnessClient:
 
     def __init__(self, name: str, witness: Witness, *, timeout: float = TIMEOUT_SECONDS) -> None:
         """Nothing is asked yet."""
+        # Here, so that commands of an exchange without witnesses start quickly.
+        import httpx
+
         self.name = name
         self._key = witness.key
         self._url = witness.url
@@ -112,6 +113,8 @@ class WitnessClient:
         return cosignature
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        import httpx
+
         data = b""
         try:
             with self._http.stream(method, self._url + path, content=body) as answer:
