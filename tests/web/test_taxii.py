@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +25,10 @@ from tests.interchange.validating import problems_of
 from tests.web.serving import Served
 
 from acx.interchange.stix import slots
+from acx.member.client import ExchangeClient
+from acx.member.export import export
+from acx.member.replica import Replica, Trust
+from acx.member.sync import sync
 from acx.web.taxii.errors import TAXII, NotAcceptable
 from acx.web.taxii.negotiation import check_accept
 
@@ -144,6 +150,25 @@ def test_withdrawn_and_erased_reports_come_revoked_without_what_they_said(
     assert "jo@shop" not in told
     observable = next(made for made in before if made.get("value") == "maria@shop.example")
     assert get(exchange, member, f"{OBJECTS}{observable['id']}/").status_code == 404
+
+
+def test_the_same_report_is_the_same_objects_on_a_replica(
+    exchange: Served, member: Actor, collection: Collection, clock: SetClock, tmp_path: Path
+) -> None:
+    first = member.report(exchange.service, about("Maria"))
+    first.post(exchange.service)
+    second = member.report(exchange.service, about("Jo", website=("fakes.example",)))
+    second.post(exchange.service)
+    clock.pass_(hours=1)
+    member.amend(exchange.service, second, about("Jo")).post(exchange.service)
+    member.withdraw(exchange.service, first).post(exchange.service)
+    replica = Replica.create(tmp_path / "replica", Trust.of(member.invite))
+    sync(replica, ExchangeClient(exchange.url, token=member.token))
+    export(replica, tmp_path / "reports.json", format="stix")
+    replica.close()
+    exported = json.loads((tmp_path / "reports.json").read_bytes())["objects"]
+    served_ = {made["id"]: made for made in pages(collection, limit=100)}
+    assert served_ == {made["id"]: made for made in exported}
 
 
 def test_readers_miss_nothing_while_reports_are_posted(
