@@ -107,6 +107,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.relay:relay",
         "Pass anonymous posts on to one exchange, which then sees this machine's address only.",
     ),
+    "brand": (
+        "acx.cli.brand:brand",
+        "Speak as a brand: register what is yours, and confirm or refute reports about it.",
+    ),
     "customs": (
         "acx.cli.customs:customs",
         "Rank low-value shipments worth opening, and learn from what is found.",

@@ -43,6 +43,10 @@ class DecisionError(MemberError):
     """A decision that cannot be recorded, or a statement that cannot be made of it."""
 
 
+class BrandError(MemberError):
+    """What a brand wants to say, and cannot say so."""
+
+
 class ExchangeError(AcxError):
     """The exchange could not be asked, or said no."""
 

@@ -35,6 +35,7 @@ from acx.member.contribute import (
     require_standing,
 )
 from acx.member.errors import (
+    BrandError,
     ContributionError,
     DecisionError,
     EvidenceError,
@@ -69,6 +70,9 @@ from acx.records.state import ReportView
 if TYPE_CHECKING:
     import polars as pl
 
+    from acx.matching.index import Frames
+    from acx.matching.index import Progress as Screening
+    from acx.member.brand import Brand
     from acx.member.planner import Planner
     from acx.member.screen import Hit
     from acx.member.statement import Terms
@@ -611,6 +615,62 @@ class Member:
 
     def add_evidence(self, account: str, paths: Sequence[Path], kind: str) -> list[Exhibit]:
         """Commit to files against an account; its next report carries the commitments.
+    # -- brands ---------------------------------------------------------------------------------
+
+    def register_brand(self, path: Path, *, dry_run: bool = False) -> tuple[Registration, int]:
+        """Publish what is a brand's own, by name.
+
+        Args:
+            path: TOML or JSON; see `acx.member.brand.read_registration`.
+            dry_run: read it, and publish nothing.
+
+        Returns:
+            What was published, and its place in the log; -1 for a dry run.
+
+        Raises:
+            BrandError: this membership is no brand's, or the file says something impossible.
+        """
+        from acx.member.brand import read_registration
+
+        with self._speaking() as (brand, replica):
+            registration = read_registration(path, replica.trust.matching_key)
+            return registration, -1 if dry_run else brand.register(registration).index
+
+    def assess(self, report: str, assessment: Literal["confirmed", "refuted"]) -> int:
+        """Say of a report, as the brand, whether the goods were counterfeit.
+
+        Returns:
+            The place of the word in the log.
+
+        Raises:
+            BrandError: this membership is no brand's.
+            ContributionError: there is no such report that stands.
+        """
+        with self._speaking() as (brand, _):
+            return brand.assess(report, assessment).index
+
+    def about_brand(self, names: Sequence[str], *, unassessed: bool = False) -> list[ReportView]:
+        """Reports that stand and name a brand, looked up in the replica."""
+        from acx.member.brand import about
+
+        with self.wallet() as wallet, self.replica() as replica:
+            by = public_key_text(wallet.seed().member_key()) if unassessed else ""
+            return list(about(replica, names, by))
+
+    @contextmanager
+    def _speaking(self) -> Iterator[tuple[Brand, Replica]]:
+        """A brand with its replica up to date."""
+        from acx.member.brand import Brand
+
+        if self.role != "brand":
+            raise BrandError(
+                f"this membership is a {self.role}'s: a brand's is invited as --role brand"
+            )
+        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+            self._sync(wallet, client, replica)
+            key = wallet.seed().member_key()
+            yield Brand(replica, self._poster(), key, wallet.origin), replica
+
 
         Raises:
             EvidenceError: a file cannot be read or is empty, or the kind is no code.
@@ -802,11 +862,20 @@ class Member:
         return Outbox(
             wallet,
             replica,
-            carrier,
+            self._poster(),
             CredentialAuthoriser(wallet, IssuerKeys(wallet, replica)),
             spacing=self.settings.spacing,
             follow_up_spacing=self.settings.follow_up_spacing,
             refresh=lambda: self._sync(wallet, client, replica),
+    def _poster(self) -> Poster:
+        proxy = self.settings.proxy
+        return Poster(
+            self.url,
+            timeout=self.settings.timeout,
+            before=[parse_hop(proxy)] if proxy else [],
+            relays=self._relays(),
+        )
+
         )
 
     def _relays(self) -> list[Hop]:
