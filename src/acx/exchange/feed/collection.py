@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
@@ -25,6 +26,7 @@ from acx.interchange import Stix
 from acx.interchange.observables import observables
 from acx.interchange.stix import ROLES, Object
 from acx.interchange.stix_ids import stix_id
+from acx.records.account import Subject
 from acx.records.event import parse_event
 from acx.records.state import Entry, ReportView, Step
 
@@ -33,6 +35,7 @@ MAX_OBJECTS: Final = 1_000
 MAX_EXAMINED: Final = 2_000
 """Reports looked at for one page; a filter that finds little gives short pages, and `more`."""
 _BATCH: Final = 100
+_CHUNK: Final = 1_000
 _LAST_TICK: Final = 999
 
 _ROWS: Final = (
@@ -51,6 +54,22 @@ _ROWS: Final = (
         entries.c.index < bindparam("size"),
     )
     .order_by(entries.c.index)
+)
+
+_SAID: Final = (
+    select(
+        entries.c.report,
+        entries.c.index,
+        entries.c.entry,
+        entries.c.ciphertext,
+        event_keys.c.k,
+    )
+    .join(event_keys, event_keys.c.index == entries.c.index)
+    .where(
+        entries.c.type.in_(("report", "amendment")),
+        entries.c.index >= bindparam("start"),
+        entries.c.index < bindparam("stop"),
+    )
 )
 
 Position = tuple[int, int]
@@ -297,25 +316,48 @@ class _Observables:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _removals: int = 0
-    _next: int = 1
+    _size: int = 0
     _halves: array[int] = field(default_factory=lambda: array("Q"))
     _reports: list[str] = field(default_factory=list)
 
     def reports(self, identifier: str, reader: _Reader) -> list[str]:
-        """The reports that may hold an observable of this id."""
+        """The reports that may hold an observable of this id, or have held it."""
         with self._lock:
             if self._removals != reader.changes.removals:
                 self._removals = reader.changes.removals
-                self._halves, self._reports, self._next = array("Q"), [], 1
-            while changes := reader.changes.after(self._next, _BATCH):
-                for change, _, view in reader.views(changes):
-                    report = view.report
-                    for made in observables(report.account) if report else ():
-                        self._halves.append(_half(made["id"]))
-                        self._reports.append(change.report)
-                self._next = changes[-1].number + 1
+                self._halves, self._reports, self._size = array("Q"), [], 0
+            while self._size < reader.size:
+                stop = min(reader.size, self._size + _CHUNK)
+                bounds = {"start": self._size, "stop": stop}
+                for report, *row in reader.connection.execute(_SAID, bounds):
+                    self._take(report, *row)
+                self._size = stop
             found = np.flatnonzero(np.array(self._halves, np.uint64) == _half(identifier))
             return [self._reports[int(place)] for place in found]
+
+    def _take(self, report: str, index: int, entry: bytes, ciphertext: bytes, k: bytes) -> None:
+        raw = LogRow(index, "", entry, ciphertext, k).event_bytes()
+        try:
+            subject = _SUBJECT.decode(raw or b"").body.account
+        except msgspec.DecodeError:
+            # Of a later version of acx; the fold leaves it out too.
+            return
+        for made in observables(subject):
+            self._halves.append(_half(made["id"]))
+            self._reports.append(report)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    account: Subject
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """So much of an event of type `report` or `amendment` as says whom it is about."""
+
+    body: _Said
+
+
+_SUBJECT: Final = msgspec.json.Decoder(_Event)
 
 
 def _half(identifier: str) -> int:
