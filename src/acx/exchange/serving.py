@@ -24,8 +24,10 @@ from acx.exchange.errors import Forbidden, MalformedRequest, Unauthenticated
 from acx.exchange.feed.collection import Collection
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
+from acx.exchange.governance.accused import Accused
 from acx.exchange.governance.daily import DailyThread
 from acx.exchange.governance.decisions import Decisions
+from acx.exchange.governance.texts import Texts
 from acx.exchange.home import Home, Settings
 from acx.exchange.intake.intake import Acknowledgement, Intake
 from acx.exchange.intake.proofs import machine_proofs
@@ -69,6 +71,8 @@ class Service(AbstractContextManager["Service"]):
         sequencer: appends.
         intake: checks posts.
         issuer: issues credentials.
+        accused: answers those who may be in the record.
+        texts: takes what belongs to answers and not into the log.
         settings: as configured.
     """
 
@@ -123,7 +127,10 @@ class Service(AbstractContextManager["Service"]):
         self.sequencer.start()
         self.issuer.start()
         self._collector.start()
-        self._daily = DailyThread(Decisions(home, settings, database, clock))
+        decisions = Decisions(home, settings, database, clock)
+        self.accused = Accused(decisions)
+        self.texts = Texts(decisions)
+        self._daily = DailyThread(decisions)
 
     def __exit__(
         self,
@@ -141,6 +148,7 @@ class Service(AbstractContextManager["Service"]):
     def close(self) -> None:
         """Finish the commit in hand and stop."""
         self._daily.stop()
+        self.accused.close()
         self.issuer.stop()
         self.live.close()
         self._collector.stop()

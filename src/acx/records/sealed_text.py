@@ -122,13 +122,13 @@ def seal_text(message: Message, recipients: Iterable[str], *, origin: str, about
     return canonical(_Sealed(v=1, recipients=slots, sealed=_text(sealed)))
 
 
-def check_sealed(raw: bytes) -> None:
-    """Whether bytes have the form of a sealed text; whether it opens, only an operator can see.
+def recipients_of(raw: bytes) -> frozenset[str]:
+    """Whom a text claims to be sealed to; whether it opens, only they can see.
 
     Raises:
-        SealedTextError: they have not.
+        SealedTextError: it has not the form of a sealed text.
     """
-    _parse(raw)
+    return frozenset(_parse(raw).recipients)
 
 
 def open_text(raw: bytes, key: Ed25519PrivateKey, *, origin: str, about: str) -> Message:
@@ -157,6 +157,18 @@ def open_text(raw: bytes, key: Ed25519PrivateKey, *, origin: str, about: str) ->
         raise SealedTextError(
             "the text does not open: it is damaged, or was written for something else"
         ) from None
+
+
+def text_statement(raw: bytes, *, origin: str, answer: str) -> bytes:
+    """What the key that answered a dispute signs of a text it sends.
+
+    Args:
+        raw: the sealed text.
+        origin: the exchange's.
+        answer: id of the answer in the log.
+    """
+    digest = hashlib.sha256(raw).digest()
+    return b"acx-text-of/v1\x00" + origin.encode() + b"\x00" + answer.encode() + b"\x00" + digest
 
 
 def _info(origin: str, about: str) -> bytes:

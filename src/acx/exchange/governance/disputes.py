@@ -264,6 +264,14 @@ class Disputes:
         with self._decisions.database.read() as connection:
             return self._case(connection, dispute)
 
+    def stage(self, connection: Connection, dispute: str) -> Stage:
+        """How far a dispute is.
+
+        Raises:
+            GovernanceError: there is none of this id.
+        """
+        return self._case(connection, dispute).stage
+
     def cases(self) -> tuple[Case, ...]:
         """Every dispute in the log, the oldest first."""
         with self._decisions.database.read() as connection:

@@ -21,6 +21,7 @@ from acx.exchange.admission.invites import JoinRequest
 from acx.exchange.admission.members import Member
 from acx.exchange.errors import MalformedRequest, Suspended, Unauthenticated, Unavailable
 from acx.exchange.feed.pages import MAX_ENTRIES
+from acx.exchange.governance.texts import MAX_TEXT_BYTES
 from acx.exchange.intake.intake import MAX_POST_BYTES
 from acx.exchange.issuing.issuer import CredentialRequestBody
 from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, encode_page
@@ -28,11 +29,13 @@ from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
 from acx.records.http_signature import verify_request
+from acx.web.dispute_pages import dispute_routes
 from acx.web.exchange_api.limits import (
     CREDENTIALS,
     JOINS,
     MAX_SMALL_BODY,
     READS,
+    TEXTS,
     Allowance,
     bounded,
 )
@@ -73,6 +76,7 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/v1/credentials", api.credential, methods=["POST"]),
         Route("/v1/events", api.post, methods=["POST"]),
         Route("/v1/events", api.entries, methods=["GET"]),
+        Route("/v1/disputes/texts", api.text, methods=["POST"]),
         Route("/v1/keys", api.keys, methods=["GET"]),
         Route("/v1/stream", api.stream, methods=["GET"]),
         Route("/checkpoint", api.checkpoint, methods=["GET"]),
@@ -80,6 +84,7 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/healthz", api.healthz, methods=["GET"]),
         Route("/readyz", api.readyz, methods=["GET"]),
         Route("/openapi.json", api.openapi, methods=["GET"]),
+        *dispute_routes(service.accused, service.settings),
         Mount(TAXII, taxii_app(service, api.admit, api.threads, problem_type)),
         Route("/{path:path}", api.log_file, methods=["GET"]),
     ]
@@ -100,6 +105,7 @@ class _Api:
         self._reads = Allowance(READS)
         self._credentials = Allowance(CREDENTIALS)
         self._joins = Allowance(JOINS)
+        self._texts = Allowance(TEXTS)
         self._openapi = msgspec.json.encode(openapi_document())
 
     async def join(self, request: Request) -> Response:
@@ -123,6 +129,12 @@ class _Api:
                 return _json(await answer)
         except TimeoutError:
             raise Unavailable("not acknowledged in time: send the same bytes again") from None
+
+    async def text(self, request: Request) -> Response:
+        """Take what belongs to an answer and not into the log; as anonymously as an event."""
+        self._texts.spend("everybody")
+        body = await bounded(request.stream(), MAX_TEXT_BYTES)
+        return _json(await self._run(self._service.texts.take, body))
 
     async def entries(self, request: Request) -> Response:
         """A page of entries."""

@@ -32,6 +32,7 @@ class Rate:
 READS: Final = Rate(per_second=50, burst=500)
 CREDENTIALS: Final = Rate(per_second=1, burst=50)
 JOINS: Final = Rate(per_second=5, burst=100)
+TEXTS: Final = Rate(per_second=5, burst=100)
 
 
 class Allowance:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from acx import __version__
 from acx.exchange.admission.invites import Joined, JoinRequest
+from acx.exchange.governance.texts import TextRequest, TextTaken
 from acx.exchange.intake.intake import Acknowledgement, PostRequest
 from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential
 from acx.web.exchange_api.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
@@ -78,6 +79,8 @@ def openapi_document() -> Json:
         IssuedCredential,
         PostRequest,
         Acknowledgement,
+        TextRequest,
+        TextTaken,
         Page,
         Problem,
     )
@@ -123,6 +126,14 @@ def openapi_document() -> Json:
                 "get": _operation(
                     "Entries in order.", bearer, of[Page], parameters=[_AFTER, _LIMIT]
                 ),
+            },
+            "/v1/disputes/texts": {
+                "post": _operation(
+                    "Words and files that belong to an answer, sealed to the operators.",
+                    [],
+                    of[TextTaken],
+                    body=of[TextRequest],
+                )
             },
             "/v1/keys": {
                 "get": _operation(
