@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from acx.interchange.observables import website
+from acx.interchange.observables import email, website
 from acx.records.account import Subject
 from acx.records.normalise import NotNormalisable, normalise
 from acx.records.report import Report
@@ -135,7 +135,7 @@ def _properties(subject: Subject) -> dict[str, list[str]]:
     properties = {
         "name": list(subject.name),
         "alias": list(subject.alias),
-        "email": _all("email", subject),
+        "email": [email(written) or written for written in subject.email],
         "phone": _all("phone", subject),
         "address": list(subject.address),
         "country": [country.lower() for country in countries if country],

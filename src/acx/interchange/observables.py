@@ -54,40 +54,45 @@ def pattern(kind: str, values: Iterable[str]) -> str:
 
 
 def _values(subject: Subject) -> Iterator[tuple[str, str]]:
-    for address in subject.email:
+    for text in subject.email:
         # STIX takes addresses of RFC 5322, which are ASCII.
-        yield from (made for made in _normal("email-addr", "email", address) if made[1].isascii())
+        if (address := email(text)).isascii() and address:
+            yield "email-addr", address
     for written in subject.website:
         yield from website(written)
-    for contact in subject.contact:
-        yield from _normal("user-account", "contact", contact)
-    for handle in subject.handle:
-        yield from _normal("user-account", "handle", handle)
+    for field in ("contact", "handle"):
+        for text in getattr(subject, field):
+            if login := _normal(field, text):
+                yield "user-account", login
+
+
+def email(text: str) -> str:
+    """The normal form of an e-mail address; empty where there is none."""
+    if _PLAIN_ADDRESS.fullmatch(lower := text.strip(" ").lower()):
+        return lower
+    return _normal("email", text)
 
 
 def website(text: str) -> Iterator[tuple[str, str]]:
     """What a website is, as `(kind, value)`: a page, a server's address, a host; or nothing."""
     written = _URL.match(text.strip())
     path = written["rest"] if written else ""
-    for _, host in _normal("domain-name", "website", text):
-        if written and path.strip("/\\"):
-            yield "url", _url(written, host)
-        elif host.startswith("["):
-            continue
-        elif _is_ipv4(host):
-            yield "ipv4-addr", host
-        else:
-            yield "domain-name", host
-
-
-def _normal(kind: str, field: str, value: str) -> Iterator[tuple[str, str]]:
-    if field == "email" and _PLAIN_ADDRESS.fullmatch(lower := value.strip(" ").lower()):
-        yield kind, lower
+    host = _normal("website", text)
+    if not host:
         return
+    if written and path.strip("/\\"):
+        yield "url", _url(written, host)
+    elif _is_ipv4(host):
+        yield "ipv4-addr", host
+    elif not host.startswith("["):
+        yield "domain-name", host
+
+
+def _normal(field: str, value: str) -> str:
     try:
-        yield kind, normalise(field, value)
+        return normalise(field, value)
     except NotNormalisable:
-        return
+        return ""
 
 
 def _url(written: re.Match[str], host: str) -> str:

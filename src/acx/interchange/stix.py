@@ -55,10 +55,16 @@ _WHAT: Final = {
     "url": "Pages",
     "ipv4-addr": "Addresses of servers",
 }
-_MATCHES_NOTHING: Final = {kind: pattern(kind, ["revoked"]) for kind in INDICATED} | {
-    "url": pattern("url", ["https://revoked.invalid/"]),
-    "ipv4-addr": pattern("ipv4-addr", ["0.0.0.0"]),  # noqa: S104 -- no address anybody has
+_NOBODYS: Final = {
+    "email-addr": "revoked@revoked.invalid",
+    "domain-name": "revoked.invalid",
+    "url": "https://revoked.invalid/",
+    "ipv4-addr": "192.0.2.0",
 }
+"""Values that nobody has, for a pattern that looks for nothing: importers may drop `revoked`.
+
+Source: RFC 2606, section 2; RFC 5737, section 3.
+"""
 
 
 class Stix:
@@ -338,7 +344,7 @@ class _Made:
                 name=f"{_WHAT[kind]} of {label}",
                 description="There is nothing to look for any more.",
                 indicator_types=["unknown"],
-                pattern=_MATCHES_NOTHING[kind],
+                pattern=pattern(kind, [_NOBODYS[kind]]),
                 pattern_type="stix",
                 pattern_version="2.1",
                 valid_from=self._created,
