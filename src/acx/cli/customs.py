@@ -441,7 +441,7 @@ def _reading(
 def _mapping(name: str | None, source: str) -> Mapping | None:
     from acx.customs.shipments import load_mapping, recognise
 
-    return load_mapping(name) if name else recognise(source)
+    return load_mapping(name, source) if name else recognise(source)
 
 
 def _exchange(replica: Path | None) -> Exchange | None:

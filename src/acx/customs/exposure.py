@@ -17,8 +17,9 @@ import polars as pl
 from acx.customs.features import EXPOSURE
 from acx.customs.histories import F64
 from acx.customs.shipments import PARTIES, PARTY
+from acx.member.index import SCREENED_STATES
 from acx.member.replica import Replica
-from acx.member.screen import SCREENED_STATES, Screener
+from acx.member.screen import Screener
 from acx.records.account import FIELDS
 from acx.records.normalise import skeleton
 from acx.records.report import Report

@@ -89,9 +89,9 @@ class Explainer:
                 if summed[number, place] < LEAST_PART or len(lines) == MOST:
                     break
                 fact = self._facts[place]
-                key = set(fact.removeprefix("history:").split("+"))
-                # What is a part of what was said, or says it more narrowly, says nothing new.
-                if any(key <= other or other <= key for other in keys):
+                key = _columns(fact)
+                # What shares most of what was said says nothing new.
+                if any(2 * len(key & other) >= len(key | other) for other in keys):
                     continue
                 line = self._said(fact, matrix[number], row, exposed, number)
                 if line:
@@ -136,6 +136,12 @@ def _fact(feature: str) -> str:
     if kind == "history":
         return f"history:{rest.partition(':')[0]}"
     return f"history:{rest}" if kind == "seen" else feature
+
+
+def _columns(fact: str) -> set[str]:
+    """The columns of a history, HS codes of any length being one."""
+    columns = fact.removeprefix("history:").split("+")
+    return {"hs" if column.startswith("hs") else column for column in columns}
 
 
 def _subject(key: Sequence[str], row: Mapping[str, Any]) -> str:

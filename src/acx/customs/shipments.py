@@ -7,7 +7,7 @@ text becomes numbers, dates and codes; a row whose value is none goes to the rej
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -119,16 +119,26 @@ class Label:
         return parsed
 
 
-def load_mapping(name: str | Path) -> Mapping:
+def load_mapping(name: str | Path, source: str = "") -> Mapping:
     """A mapping by its file, or one that comes with acx by its name.
+
+    Args:
+        name: a TOML file, or one of `BUILT_IN`; those know several names for a column.
+        source: the file it is for: of a built-in's names those count that the file has.
 
     Raises:
         BadMapping: it cannot be read, or says something impossible.
     """
-    path = str(name)
-    if path in BUILT_IN:
-        path = str(files("acx.customs") / "mappings" / f"{path}.toml")
-    return Mapping.load(path, fields=FIELDS)
+    if str(name) not in BUILT_IN:
+        return Mapping.load(name, fields=FIELDS)
+    mapping = Mapping.load(str(files("acx.customs") / "mappings" / f"{name}.toml"), fields=FIELDS)
+    names = columns_of(source)
+    fitting = {
+        field: tuple(each for each in templates if names.issuperset(each.columns))
+        for field, templates in mapping.columns.items()
+    }
+    columns = {field: templates for field, templates in fitting.items() if templates}
+    return replace(mapping, columns=columns) if names else mapping
 
 
 def recognise(source: str) -> Mapping | None:
@@ -136,9 +146,9 @@ def recognise(source: str) -> Mapping | None:
     names = columns_of(source)
     if not names or "shipment_id" in names:
         return None
-    known = [load_mapping(name) for name in BUILT_IN]
-    fitting = [mapping for mapping in known if len(mapping.names() & names) >= len(MINIMAL)]
-    return max(fitting, key=lambda mapping: len(mapping.names() & names), default=None)
+    known = [load_mapping(name, source) for name in BUILT_IN]
+    fitting = [mapping for mapping in known if mapping.columns.keys() >= set(MINIMAL[:3])]
+    return max(fitting, key=lambda mapping: len(mapping.columns), default=None)
 
 
 def columns_of(source: str) -> frozenset[str]:
