@@ -21,6 +21,7 @@ from acx.interchange.stix import slots
 from acx.member.client import ExchangeClient
 from acx.member.errors import ReplicaError
 from acx.member.export import export
+from acx.member.home import Member
 from acx.member.replica import Replica
 from acx.member.sync import sync
 from acx.records.event import Act, Dispute, Resolution
@@ -159,3 +160,12 @@ def test_the_command_writes_stix_and_a_dataset(replica: Replica, tmp_path: Path)
     assert run([*common, "--format", "stix", "--out", str(tmp_path / "s.json")]) == 0
     assert run([*common, "--format", "ftm", "--out", f"{tmp_path / 'data'}/", "--json"]) == 0
     assert (tmp_path / "data" / "manifest.json").exists()
+
+
+def test_a_taxii_client_is_given_the_members_token(
+    member: Member, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with member.wallet() as wallet:
+        token = wallet.secret("token").decode()
+    assert run(["wallet", "token", "--home", str(member.home)]) == 0
+    assert capsys.readouterr().out == f"{token}\n"

@@ -52,6 +52,19 @@ def restore(file: Path, home: Path, passphrase_file: Path | None, url: str | Non
     note(f"restored in {home}; next: acx sync. The old copy must not be used again")
 
 
+@wallet.command()
+@home_option
+def token(home: Path) -> None:
+    """Print the token by which the exchange knows this member, for a TAXII client.
+
+    Whoever has it reads what this member reads; it signs nothing.
+    """
+    from acx.member.home import Member
+
+    with Member.open(home).wallet() as opened:
+        click.echo(opened.secret("token").decode())
+
+
 def _passphrase(file: Path | None, *, confirm: bool) -> bytes:
     from acx.member.errors import WalletError
 

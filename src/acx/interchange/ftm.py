@@ -106,7 +106,6 @@ class Ftm:
             "updated_at": _moment(hour),
             "entity_count": entities,
             "thing_count": subjects,
-            "publisher": {"name": self._origin, "url": "https://acx.example/"},
             "resources": [
                 {"name": ENTITIES_FILE, "mime_type": MEDIA_TYPE, "checksum": checksum},
             ],
