@@ -88,6 +88,9 @@ def join(exchange: Exchange, service: Service, clock: SetClock) -> Callable[...,
     def make(name: str, role: str = "contributor") -> Actor:
         actor = Actor.invited(exchange, clock, name, role)
         actor.join(service)
+        if role == "brand":
+            proposal = exchange.admissions.verify(name, ["EUTM:018000000"], "ann")
+            exchange.approve(proposal.id, "bob")
         return actor
 
     return make

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import text
+from sqlalchemy import select, text
 from tests.exchange.acting import Actor, SetClock, feed
 
 from acx.exchange.errors import (
@@ -16,11 +19,16 @@ from acx.exchange.errors import (
     InviteRefused,
     InviteUsed,
     MalformedRequest,
+    NotAuthorised,
     OtherTerms,
     Unauthenticated,
 )
+from acx.exchange.governance.admissions import NeedsTwo, _targets
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
+from acx.exchange.storage.schema import members
+from acx.records.event import Registration
+from acx.records.http_signature import signed_record
 from acx.records.invite import parse_invite
 
 Join = Callable[..., Actor]
@@ -191,3 +199,142 @@ def test_a_key_that_never_joined_gets_no_tags(
     actor.key = Ed25519PrivateKey.generate()
     with pytest.raises(Unauthenticated):
         actor.report(service)
+
+
+# Grounds, groups, numbers, brands
+
+
+def test_grounds_are_on_record_with_the_role_and_no_name(
+    exchange: Exchange, service: Service
+) -> None:
+    exchange.admissions.invite("Store A", "contributor", criteria=["agreement", "marketplace"])
+    exchange.admissions.invite("Store B", "receiver", by="ann")
+    own, anns = (entry["event"] for entry in feed(service)[-2:])
+    assert own["body"] == {
+        "act": "invited",
+        "code": "contributor",
+        "target": "agreement,marketplace",
+    }
+    keys = {operator.name: operator.key for operator in exchange.operators()}
+    assert (own["by"], anns["by"]) == (keys["service"], keys["ann"])
+    with pytest.raises(GovernanceError, match="agreement, register"):
+        exchange.admissions.invite("Store C", "contributor", criteria=["friend"])
+
+
+def test_a_member_keeps_the_grounds_and_the_terms_it_signed(
+    exchange: Exchange, service: Service, clock: SetClock
+) -> None:
+    line = exchange.admissions.invite("A", "contributor", criteria=["register"])
+    actor = Actor(parse_invite(line), clock)
+    headers = {"content-digest": "d", "signature-input": "i", "signature": "s"}
+    service.join(actor.join_request, actor.public, signed_record(headers, b"the request"))
+    (member,) = exchange.members()
+    assert (member.criteria, member.terms) == (("register",), "1")
+    with exchange._database.read() as connection:
+        (kept,) = connection.execute(select(members.c.acceptance)).scalars()
+    assert json.loads(kept) == {
+        "headers": headers,
+        "body": base64.b64encode(b"the request").decode(),
+    }
+
+
+def test_a_second_membership_of_a_group_takes_two_operators(
+    exchange: Exchange, service: Service, clock: SetClock
+) -> None:
+    exchange.admissions.invite("Shop DE", "contributor", group="Big  Holding PLC")
+    for group in ("big holding plc", "BIG HOLDING plc"):
+        with pytest.raises(NeedsTwo, match="same economic group"):
+            exchange.admissions.invite("Shop FR", "contributor", group=group)
+    exchange.admissions.invite("Shop FR reads", "receiver", group="Big Holding PLC")
+    proposal = exchange.admissions.propose(
+        "Shop FR", "contributor", group="Big Holding PLC", by="ann"
+    )
+    with pytest.raises(GovernanceError, match="another operator"):
+        exchange.approve(proposal.id, "ann")
+    line = exchange.approve(proposal.id, "bob").result
+    Actor(parse_invite(line), clock).join(service)
+    assert not exchange.audit().problems
+
+
+def test_invites_beyond_the_days_number_take_two_operators(
+    exchange: Exchange, service: Service, clock: SetClock, home: Path
+) -> None:
+    service.close()
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("invites_daily = 50", "invites_daily = 2"))
+    with Exchange.open(home, clock=clock) as opened:
+        opened.invite("A")
+        opened.invite("B", "customs")
+        opened.invite("a reader", "receiver")
+        with pytest.raises(NeedsTwo, match="today"):
+            opened.invite("C")
+        first, second = (opened.admissions.propose(name, "brand", by="ann") for name in "CD")
+        assert parse_invite(opened.approve(first.id, "bob").result).role == "brand"
+        assert parse_invite(opened.approve(second.id, "bob").result).role == "brand"
+        assert not opened.audit().problems
+        clock.pass_(days=1)
+        opened.invite("E")
+
+
+def test_proposals_of_one_operator_are_approved_in_their_order(
+    exchange: Exchange, service: Service
+) -> None:
+    first, second = (exchange.admissions.propose(name, "receiver", by="ann") for name in "AB")
+    with pytest.raises(GovernanceError, match="approve those first"):
+        exchange.approve(second.id, "bob")
+    exchange.approve(first.id, "bob")
+    exchange.approve(second.id, "bob")
+
+
+def test_a_brands_word_counts_once_two_have_verified_its_marks(
+    exchange: Exchange, service: Service, clock: SetClock
+) -> None:
+    brand = Actor.invited(exchange, clock, "Best", "brand")
+    brand.join(service)
+    with pytest.raises(NotAuthorised, match="verif"):
+        brand.register(0).post(service)
+    proposal = exchange.admissions.verify("Best", ["EUTM:018000000", "USPTO:1234567"], "ann")
+    exchange.approve(proposal.id, "bob")
+    brand.register(0).post(service)
+    assert exchange.members()[0].marks == ("EUTM:018000000", "USPTO:1234567")
+    foreign = Registration(brand="Best", register_numbers=("EUTM:999",))
+    with pytest.raises(NotAuthorised, match="EUTM:999"):
+        brand.sign(brand.key, "registration", foreign, seq=1).post(service)
+    owned = Registration(brand="Best", register_numbers=("USPTO:1234567",))
+    brand.sign(brand.key, "registration", owned, seq=1).post(service)
+    with pytest.raises(GovernanceError, match="verified already"):
+        exchange.admissions.verify("Best", ["EUTM:1"], "ann")
+    exchange.suspend("Best")
+    with pytest.raises(NotAuthorised, match="good standing"):
+        brand.register(2).post(service)
+    assert not exchange.audit().problems
+
+
+def test_many_marks_go_into_several_acts(exchange: Exchange, service: Service) -> None:
+    numbers = [f"EUTM:{n:018}" for n in range(12)]
+    assert ",".join(_targets(numbers)) == ",".join(numbers)
+    assert all(len(target) <= 128 for target in _targets(numbers))
+
+
+@pytest.mark.parametrize("number", ["", "018000000", "eutm:1", "EUTM:1,EUTM:2", "EUTM:"])
+def test_a_mark_is_a_registers_number(exchange: Exchange, number: str) -> None:
+    with pytest.raises(GovernanceError, match="register number"):
+        exchange.admissions.verify("Best", [number], "ann")
+
+
+def test_only_a_brand_is_verified(exchange: Exchange, service: Service, join: Join) -> None:
+    join("A")
+    with pytest.raises(GovernanceError, match="not as a brand"):
+        exchange.admissions.verify("A", ["EUTM:1"], "ann")
+    with pytest.raises(GovernanceError, match="no member"):
+        exchange.admissions.verify("B", ["EUTM:1"], "ann")
+
+
+def test_suspending_can_be_signed_by_an_operator(
+    exchange: Exchange, service: Service, join: Join
+) -> None:
+    join("A")
+    exchange.admissions.suspend("A", by="bob")
+    keys = {operator.name: operator.key for operator in exchange.operators()}
+    suspended = [e["event"] for e in feed(service) if e["event"]["body"].get("act") == "suspended"]
+    assert [event["by"] for event in suspended] == [keys["bob"]]

@@ -38,6 +38,12 @@ class RealExchange:
         with self.operate() as opened:
             return opened.invite(name, role)
 
+    def verify_brand(self, name: str, *numbers: str) -> None:
+        """Two operators verify a brand's registered marks."""
+        with self.operate() as opened:
+            proposal = opened.admissions.verify(name, numbers, "one")
+            opened.approve(proposal.id, "two")
+
 
 @contextmanager
 def running(directory: Path) -> Iterator[RealExchange]:

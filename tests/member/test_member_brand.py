@@ -34,6 +34,8 @@ quality = 100
 
 def joined(exchange: RealExchange, home: Path, name: str, role: str) -> Member:
     Member.join(exchange.invite(name, role), home, arguments=FAST)
+    if role == "brand":
+        exchange.verify_brand(name, "EUTM:018000000")
     return Member.open(home, FAST)
 
 

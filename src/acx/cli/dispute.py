@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from acx.exchange.governance.filings import Filing
 
 as_option = click.option("--as", "operator", required=True, metavar="NAME", help="Who signs.")
+who_option = click.option(
+    "--as", "operator", metavar="NAME", default="", help="Who signs; by default the service's key."
+)
 text_option = click.option(
     "--text",
     "text_file",
@@ -42,9 +45,7 @@ def dispute() -> None:
 @dispute.command("open")
 @click.argument("report")
 @code_option("Why the accused contests the report")
-@click.option(
-    "--as", "operator", metavar="NAME", default="", help="Who signs; by default the service's key."
-)
+@who_option
 @click.option("--filing", default="", help="The filing that it came of.")
 @home_option
 @json_option
@@ -106,9 +107,7 @@ def decide(
 @dispute.command()
 @click.argument("dispute_id", metavar="ID")
 @code_option("Why", default="appeal")
-@click.option(
-    "--as", "operator", metavar="NAME", default="", help="Who signs; by default the service's key."
-)
+@who_option
 @home_option
 @json_option
 def appeal(dispute_id: str, code: str, operator: str, home: Path, as_json: bool) -> None:

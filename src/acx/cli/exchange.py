@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from acx.cli import audit, retention, witnessing
-from acx.cli.dispute import as_option, code_option, dispute
+from acx.cli.dispute import as_option, code_option, dispute, who_option
 from acx.cli.options import home_option, json_option, yes_option
 
 ROLES = ("contributor", "receiver", "brand", "customs", "auditor")
@@ -152,19 +152,91 @@ def operator_list(home: Path, as_json: bool) -> None:
     show_default=True,
     help="What the member may do.",
 )
+@click.option(
+    "--criterion",
+    "criteria",
+    multiple=True,
+    help="On what grounds, any number; `acx exchange codes` lists them.",
+)
+@click.option(
+    "--group",
+    default="",
+    help="Company at the head of its economic group; one membership each. By default, itself.",
+)
+@click.option(
+    "--as",
+    "operator",
+    metavar="NAME",
+    default="",
+    help="Who signs. Where two have to, this proposes the invite.",
+)
 @home_option
 @json_option
-def invite(name: str, role: str, home: Path, as_json: bool) -> None:
-    """Print a one-time invite for a member to join with."""
-    from acx.cli.output import print_json
+def invite(
+    name: str,
+    role: str,
+    criteria: tuple[str, ...],
+    group: str,
+    operator: str,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Print a one-time invite for a member to join with.
+
+    A second one for an economic group, and those beyond the day's number, take two operators: with
+    --as a proposal is printed instead, and its approval prints the invite.
+    """
+    from acx.cli.output import note, print_json
+    from acx.exchange.governance.admissions import NeedsTwo
+    from acx.exchange.governance.operators import SERVICE
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
-        token = opened.invite(name, role)
+        admissions = opened.admissions
+        try:
+            token = admissions.invite(
+                name, role, criteria=criteria, group=group, by=operator or SERVICE
+            )
+        except NeedsTwo:
+            if not operator:
+                raise
+            proposal = admissions.propose(name, role, criteria=criteria, group=group, by=operator)
+            if as_json:
+                print_json({"name": name, "role": role, "proposal": proposal.id})
+            else:
+                click.echo(proposal.id)
+                note("four eyes: acx exchange approve PROPOSAL --as ANOTHER prints the invite")
+            return
     if as_json:
         print_json({"name": name, "role": role, "invite": token})
     else:
         click.echo(token)
+
+
+@exchange.command()
+@click.argument("name")
+@click.option(
+    "--mark",
+    "marks",
+    multiple=True,
+    required=True,
+    help="Number of a registered mark that was looked up, EUTM:018000000; any number of times.",
+)
+@as_option
+@home_option
+@json_option
+def verify(name: str, marks: tuple[str, ...], operator: str, home: Path, as_json: bool) -> None:
+    """Propose that a brand's registered marks count as verified, so that its word counts."""
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        proposal = opened.admissions.verify(name, marks, operator)
+    if as_json:
+        print_json({"proposal": proposal.id, "name": name, "marks": marks})
+    else:
+        click.echo(proposal.id)
+        note("four eyes: acx exchange approve PROPOSAL --as ANOTHER")
 
 
 @exchange.command()
@@ -180,44 +252,60 @@ def members(home: Path, as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"name": m.name, "role": m.role, "status": m.status, "joined": m.joined}
+                {
+                    "name": m.name,
+                    "role": m.role,
+                    "status": m.status,
+                    "joined": m.joined,
+                    "terms": m.terms,
+                    "criteria": m.criteria,
+                    "marks": m.marks,
+                }
                 for m in found
             ]
         )
     else:
         print_table(
-            ("name", "role", "status", "joined"),
-            [(m.name, m.role, m.status, m.joined) for m in found],
+            ("name", "role", "status", "joined", "grounds", "marks"),
+            [
+                (m.name, m.role, m.status, m.joined, ",".join(m.criteria), ",".join(m.marks))
+                for m in found
+            ],
         )
 
 
 @exchange.command()
 @click.argument("name")
+@who_option
 @home_option
 @yes_option
 @json_option
-def suspend(name: str, home: Path, yes: bool, as_json: bool) -> None:
+def suspend(name: str, operator: str, home: Path, yes: bool, as_json: bool) -> None:
     """Stop a member from reading and posting; it is on record."""
     if not yes:
         click.confirm(f"Suspend {name}?", abort=True, err=True)
-    _set_standing("suspend", name, home, as_json)
+    _set_standing("suspend", name, operator, home, as_json)
 
 
 @exchange.command()
 @click.argument("name")
+@who_option
 @home_option
 @json_option
-def reinstate(name: str, home: Path, as_json: bool) -> None:
+def reinstate(name: str, operator: str, home: Path, as_json: bool) -> None:
     """Let a suspended member take part again; it is on record."""
-    _set_standing("reinstate", name, home, as_json)
+    _set_standing("reinstate", name, operator, home, as_json)
 
 
-def _set_standing(act: str, name: str, home: Path, as_json: bool) -> None:
+def _set_standing(act: str, name: str, operator: str, home: Path, as_json: bool) -> None:
     from acx.cli.output import print_json
+    from acx.exchange.governance.operators import SERVICE
     from acx.exchange.service import Exchange
 
     with Exchange.open(home) as opened:
-        member = opened.suspend(name) if act == "suspend" else opened.reinstate(name)
+        admissions = opened.admissions
+        change = admissions.suspend if act == "suspend" else admissions.reinstate
+        member = change(name, operator or SERVICE)
     if as_json:
         print_json({"name": member.name, "status": member.status})
     else:

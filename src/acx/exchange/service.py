@@ -29,19 +29,16 @@ from acx.credentials.issuance import ClientRequest, MemberSecret, enrol
 from acx.credentials.keys import SecretKey
 from acx.credentials.presentation import presentation_tag
 from acx.credentials.single_use import single_use_tag
-from acx.exchange.admission.invites import NAME, create_invite
+from acx.exchange.admission.invites import NAME
 from acx.exchange.admission.members import (
-    ACTIVE,
-    SUSPENDED,
     Member,
-    list_members,
-    set_status,
 )
 from acx.exchange.backup.backup import Manifest, make_backup, restore_backup
 from acx.exchange.backup.recovery import LogCopy, Recovered, recover_rows
 from acx.exchange.clock import Clock, hour_text, utc_now
 from acx.exchange.errors import GovernanceError, HomeError
 from acx.exchange.governance import proposals
+from acx.exchange.governance.admissions import Admissions
 from acx.exchange.governance.audit import Audited, RowsCopy, audit
 from acx.exchange.governance.daily import Daily, Done
 from acx.exchange.governance.decisions import Decisions
@@ -56,8 +53,7 @@ from acx.exchange.governance.operators import (
 from acx.exchange.governance.proposals import Approvable, Kind, Proposal
 from acx.exchange.governance.retention import Retention
 from acx.exchange.home import Home, Settings
-from acx.exchange.issuing.issuer import holders
-from acx.exchange.issuing.keys import StoredKey, found_key, replace_coming, rotate
+from acx.exchange.issuing.keys import StoredKey, found_key, rotate
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.sequencer.sequencer import Published
@@ -80,8 +76,6 @@ from acx.records.event import (
     sign_event,
     stand_context,
 )
-from acx.records.invite import Invite, format_invite
-from acx.records.invite import Operator as InviteOperator
 from acx.records.issuer_keys import request_context
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
@@ -93,6 +87,7 @@ class Exchange(AbstractContextManager["Exchange"]):
     Attributes:
         home: its directory.
         settings: from its `config.toml`.
+        admissions: who takes part, and on what grounds.
         disputes: opened, answered, decided.
         retention: what is erased, held, and expires.
         subjects: answers to those whom reports may be about.
@@ -108,12 +103,15 @@ class Exchange(AbstractContextManager["Exchange"]):
         self._decisions = Decisions(home, settings, database, clock)
         self._deciding = self._decisions.deciding
         self._leading = self._decisions.leading
+        self.admissions = Admissions(self._decisions)
         self.disputes = Disputes(self._decisions)
         self.retention = Retention(self._decisions)
         self.subjects = Subjects(self._decisions)
         self._approvable: dict[Kind, Approvable] = {
             "resolution": self.disputes,
             "erasure": self.retention,
+            "invitation": self.admissions,
+            "verification": self.admissions,
         }
 
     @classmethod
@@ -268,69 +266,20 @@ class Exchange(AbstractContextManager["Exchange"]):
         )
 
     def invite(self, name: str, role: str = "contributor") -> str:
-        """Make an invite; an earlier one for the name that nobody used is void.
-
-        Args:
-            name: what the operator will call the member.
-            role: what it may do.
-
-        Returns:
-            The line to hand over.
-
-        Raises:
-            GovernanceError: the name or the role cannot be.
-        """
-        with self._deciding() as connection:
-            fresh = create_invite(
-                connection, name, role, now=self._clock(), days=self.settings.invite_days
-            )
-            operators = list_operators(connection)
-        settings = self.settings
-        invite = Invite(
-            origin=settings.origin,
-            url=settings.url,
-            log_key=self.log_key,
-            # Those who came later are in the log: whoever joins when, all fold it alike.
-            operators=tuple(
-                InviteOperator(name=o.name, key=o.key) for o in operators if o.name == SERVICE
-            ),
-            witnesses=settings.witnesses,
-            relays=settings.relays,
-            matching_key=self.home.matching_key(),
-            invite_id=fresh.invite_id,
-            secret=fresh.secret,
-            role=fresh.role,
-            sandbox=settings.sandbox,
-        )
-        return format_invite(invite)
+        """Make an invite that one operator alone can make; see `Admissions.invite`."""
+        return self.admissions.invite(name, role)
 
     def members(self) -> tuple[Member, ...]:
         """Every member, by name."""
-        with self._database.read() as connection:
-            return list_members(connection)
+        return self.admissions.members()
 
     def suspend(self, name: str) -> Member:
-        """Stop a member from reading and posting, on record.
-
-        Raises:
-            GovernanceError: no such member, or suspended already.
-        """
-        with self._deciding() as connection:
-            member = set_status(connection, name, SUSPENDED)
-            # It would come back with the next key, if it has a credential under that already.
-            replace_coming(
-                connection, self.home.issuer_key(), self._clock(), holders(connection, member.id)
-            )
-            return member
+        """Stop a member from reading and posting, on record; see `Admissions.suspend`."""
+        return self.admissions.suspend(name)
 
     def reinstate(self, name: str) -> Member:
-        """Let a suspended member take part again, on record.
-
-        Raises:
-            GovernanceError: no such member, or not suspended.
-        """
-        with self._deciding() as connection:
-            return set_status(connection, name, ACTIVE)
+        """Let a suspended member take part again, on record."""
+        return self.admissions.reinstate(name)
 
     def rotate(self, *, emergency: bool = False) -> StoredKey:
         """Publish an issuer key out of turn: whoever is suspended cannot post from its start on.

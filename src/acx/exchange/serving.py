@@ -170,12 +170,14 @@ class Service(AbstractContextManager["Service"]):
         """Whether events are being taken."""
         return self.sequencer.ready
 
-    def join(self, request: JoinRequest, signed_by: str) -> Joined:
+    def join(self, request: JoinRequest, signed_by: str, acceptance: str = "") -> Joined:
         """Make the holder of an invite a member, on record.
 
         Args:
             request: as sent.
             signed_by: the key that signed the request.
+            acceptance: the request and its signature, kept as what shows that the terms were
+                accepted.
 
         Raises:
             MalformedRequest: the request names another key than the one that signed it.
@@ -190,6 +192,7 @@ class Service(AbstractContextManager["Service"]):
                 now=self._clock(),
                 terms=self.settings.terms,
                 issuer=self.issuer,
+                acceptance=acceptance,
             )
         if decision is not None:
             self._await(decision)

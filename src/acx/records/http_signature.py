@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -129,6 +130,16 @@ def sign_request(
         "Signature-Input": f"{LABEL}={params}",
         "Signature": f"{LABEL}=:{base64.b64encode(signature).decode()}:",
     }
+
+
+def signed_record(headers: Mapping[str, str], body: bytes) -> str:
+    """A verified request as JSON, for whoever has to show later that it was signed.
+
+    `verify_request` verifies it again from this, with the time that it names.
+    """
+    names = ("content-digest", "signature-input", "signature")
+    kept = {name: headers[name] for name in names}
+    return json.dumps({"headers": kept, "body": base64.b64encode(body).decode()})
 
 
 def verify_request(

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, delete, insert, select, update
 
-from acx.exchange.admission.members import ACTIVE, new_token, public_name, token_digest
+from acx.exchange.admission.members import ACTIVE, new_token, token_digest
 from acx.exchange.clock import hour_text
 from acx.exchange.errors import (
     GovernanceError,
@@ -82,9 +82,25 @@ class NewInvite:
 
 
 def create_invite(
-    connection: Connection, name: str, role: str, *, now: datetime, days: int
+    connection: Connection,
+    name: str,
+    role: str,
+    *,
+    now: datetime,
+    days: int,
+    criteria: str = "",
+    group_digest: bytes | None = None,
 ) -> NewInvite:
     """Make an invite; an earlier one for the same name that nobody used is void from now on.
+
+    Args:
+        connection: a transaction that writes.
+        name: what the operator will call the member.
+        role: what it may do.
+        now: the exchange's time.
+        days: how long it can be used.
+        criteria: on what grounds, as codes with commas.
+        group_digest: stands for its economic group.
 
     Raises:
         GovernanceError: the name or role is none, or the name is a member's already.
@@ -109,14 +125,21 @@ def create_invite(
             name=name,
             role=role,
             expires=hour_text(now + timedelta(days=days)),
+            criteria=criteria,
+            group_digest=group_digest,
         )
     )
-    plan(connection, Planned("act", Act(act="invited", code=role)))
     return fresh
 
 
 def join(
-    connection: Connection, request: JoinRequest, *, now: datetime, terms: str, issuer: Issuer
+    connection: Connection,
+    request: JoinRequest,
+    *,
+    now: datetime,
+    terms: str,
+    issuer: Issuer,
+    acceptance: str = "",
 ) -> tuple[Joined, int | None]:
     """Make the holder of an invite a member.
 
@@ -128,6 +151,7 @@ def join(
         now: the exchange's time.
         terms: version of the terms in force.
         issuer: issues the first credential.
+        acceptance: the signed request, kept as what shows that the terms were accepted.
 
     Returns:
         What the member gets, and the decision in the outbox that puts it on record, if it is new.
@@ -174,6 +198,9 @@ def join(
             token_hash=token_digest(token),
             terms=request.terms,
             joined=hour_text(now),
+            criteria=invite.criteria,
+            group_digest=invite.group_digest,
+            acceptance=acceptance or None,
         )
     )
     connection.execute(
@@ -182,8 +209,9 @@ def join(
     credential = None
     if _enrols(invite.role, request):
         credential = issuer.enrol(connection, member, request.credential_request)
-    target = public_name(member, invite.role, request.member_key)
-    act = Act(act="joined", code=invite.role, target=target)
+    # A brand's word counts once its marks are verified: that is another act.
+    code = "brand_unverified" if invite.role == "brand" else invite.role
+    act = Act(act="joined", code=code, target=member)
     decision = plan(connection, Planned("act", act))
     joined = Joined(member=member, role=invite.role, token=token, credential=credential)
     return joined, decision

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from acx.exchange.errors import GovernanceError, Suspended, Unauthenticated
-from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.storage.schema import members
 from acx.records.event import Act
 from acx.records.invite import POSTING_ROLES
@@ -37,6 +37,10 @@ class Member:
         role: as in its invite.
         status: `active` or `suspended`.
         joined: the UTC hour.
+        key: its public key, base64.
+        terms: version of the terms that it accepted.
+        criteria: on what grounds it was admitted.
+        marks: numbers of the registered marks that two operators have verified; of a brand.
     """
 
     id: str
@@ -44,6 +48,10 @@ class Member:
     role: str
     status: str
     joined: str
+    key: str
+    terms: str
+    criteria: tuple[str, ...]
+    marks: tuple[str, ...]
 
     @property
     def may_post(self) -> bool:
@@ -93,32 +101,46 @@ def list_members(connection: Connection) -> tuple[Member, ...]:
     return tuple(_member(row) for row in rows)
 
 
-def set_status(connection: Connection, name: str, status: str) -> Member:
-    """Suspend or reinstate a member, and plan the act that says so on record.
+def member_called(connection: Connection, name: str) -> Member:
+    """The member of a name.
 
     Raises:
-        GovernanceError: no such member, or it is so already.
+        GovernanceError: there is none.
     """
     row = connection.execute(
         select(members).where(members.c.name == name).with_for_update()
     ).one_or_none()
     if row is None:
         raise GovernanceError(f"no member is called {name!r}: see `acx exchange members`")
-    if row.status == status:
+    return _member(row)
+
+
+def set_status(connection: Connection, name: str, status: str) -> tuple[Member, Act]:
+    """Suspend or reinstate a member.
+
+    Returns:
+        The member, and the act that says so, to be put on record.
+
+    Raises:
+        GovernanceError: no such member, or it is so already.
+    """
+    member = member_called(connection, name)
+    if member.status == status:
         raise GovernanceError(f"{name} is {status} already")
-    connection.execute(update(members).where(members.c.id == row.id).values(status=status))
+    connection.execute(update(members).where(members.c.id == member.id).values(status=status))
+    # The log calls a brand by the key it signs with, and others by their id.
     act = Act(
         act="suspended" if status == SUSPENDED else "reinstated",
-        code=row.role,
-        target=public_name(row.id, row.role, row.member_key),
+        code=member.role,
+        target=member.key if member.marks else member.id,
     )
-    plan(connection, Planned("act", act))
-    return replace(_member(row), status=status)
+    return replace(member, status=status), act
 
 
-def public_name(member: str, role: str, member_key: str) -> str:
-    """What acts in the log call a member: a brand by the key it signs with, others by their id."""
-    return member_key if role == "brand" else member
+def verify_marks(connection: Connection, member: str, numbers: Iterable[str]) -> None:
+    """Note down the registered marks that two operators have verified."""
+    marks = ",".join(numbers)
+    connection.execute(update(members).where(members.c.id == member).values(marks=marks))
 
 
 def _in_good_standing(row: Row[*tuple[str, ...]]) -> Member:
@@ -128,4 +150,18 @@ def _in_good_standing(row: Row[*tuple[str, ...]]) -> Member:
 
 
 def _member(row: Row[*tuple[str, ...]]) -> Member:
-    return Member(row.id, row.name, row.role, row.status, row.joined)
+    return Member(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        status=row.status,
+        joined=row.joined,
+        key=row.member_key,
+        terms=row.terms,
+        criteria=_listed(row.criteria),
+        marks=_listed(row.marks),
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()

@@ -112,9 +112,8 @@ class Decisions:
     @contextmanager
     def leading(self) -> Iterator[Callable[[], None]]:
         """Lead if nobody does; gives what sees the outbox appended, as far as it is ours to do."""
-        try:
-            sequencer = self._sequencer()
-        except LeadError:
+        sequencer = self._sequencer()
+        if sequencer is None:
             yield self._append_if_nobody_leads
             return
         try:
@@ -164,22 +163,21 @@ class Decisions:
 
     def _append_if_nobody_leads(self) -> None:
         """Whoever led a moment ago may have been a command like this one, and be done."""
-        try:
-            sequencer = self._sequencer()
-        except LeadError:
-            return
-        try:
-            sequencer.drain()
-        finally:
-            sequencer.stop()
+        with self.leading() as settle:
+            if settle != self._append_if_nobody_leads:
+                settle()
 
     def _published(self) -> int:
         """Size of the checkpoint that everybody can see."""
         note = (self.home.public / CHECKPOINT_PATH).read_text(encoding="utf-8")
         return read_checkpoint(note).size
 
-    def _sequencer(self) -> Sequencer:
-        return Sequencer(self.home, self.database, self.settings.origin, clock=self.clock)
+    def _sequencer(self) -> Sequencer | None:
+        """The one who appends, if nobody else is."""
+        try:
+            return Sequencer(self.home, self.database, self.settings.origin, clock=self.clock)
+        except LeadError:
+            return None
 
     def _await(
         self, planned: int, undo: Callable[[Connection], None], settle: Callable[[], None]

@@ -30,7 +30,7 @@ from acx.exchange.errors import (
     PresentationPoint,
 )
 from acx.exchange.intake.proofs import Claim, Refutation, Shown
-from acx.records.event import DAILY_LIMIT, Event
+from acx.records.event import DAILY_LIMIT, Event, Registration
 from acx.records.issuer_keys import request_context
 
 Standing = Callable[[str], Member]
@@ -74,8 +74,8 @@ def claim(
         MissingPresentation: one is missing, or one too many.
         MalformedPresentation: one can be seen to be none, or another's.
     """
-    if event.type in BRAND_TYPES and standing(event.by).role != "brand":
-        raise NotAuthorised(f"a brand signs its own {event.type}, with the key it joined with")
+    if event.type in BRAND_TYPES:
+        _check_brand(event, standing(event.by))
     if set(presentations) != set(event.tags):
         needed = ", ".join(sorted(event.tags)) or "nothing"
         raise MissingPresentation(
@@ -96,6 +96,18 @@ def claim(
             )
         ),
     )
+
+
+def _check_brand(event: Event, member: Member) -> None:
+    if member.role != "brand":
+        raise NotAuthorised(f"a brand signs its own {event.type}, with the key it joined with")
+    body = event.body()
+    claimed = set(body.register_numbers) if isinstance(body, Registration) else set()
+    if unknown := claimed - set(member.marks):
+        raise NotAuthorised(
+            f"{min(unknown)} is none of the registered marks that were verified: the operators "
+            "verify them, by two"
+        )
 
 
 def refusal(refutation: Refutation) -> EventRefused:

@@ -242,7 +242,9 @@ _REFUSALS: Final[dict[str, Callable[[], EventRefused]]] = {
         "the event is not the next one its key signs for this report: read the log, sign it anew"
     ),
     "not_its_key": _not_its_key,
-    "not_a_brand": _not_its_key,
+    "not_a_brand": lambda: NotAuthorised(
+        "no brand in good standing signed this: operators verify a brand's registered marks first"
+    ),
     "not_an_operator": _not_its_key,
     "tag": lambda: WrongContexts(
         "the tags are not those of the report's version: a changed account value makes a new one"

@@ -184,6 +184,12 @@ def read_versions(
             )
 
 
+def acts_at(connection: Connection, day: str) -> list[Event]:
+    """The operators' acts of one UTC day (`YYYY-MM-DD`), in order."""
+    query = _log_rows().where(entries.c.type == "act", entries.c.at.startswith(day))
+    return [event for row in _rows(connection, query) if (event := parsed(row)) is not None]
+
+
 def newest_hour(connection: Connection) -> str:
     """The hour of the last entry."""
     query = select(entries.c.at).where(entries.c.at.is_not(None)).order_by(entries.c.index.desc())

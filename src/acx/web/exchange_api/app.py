@@ -28,7 +28,7 @@ from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, encode_page
 from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
-from acx.records.http_signature import verify_request
+from acx.records.http_signature import signed_record, verify_request
 from acx.web.dispute_pages import dispute_routes
 from acx.web.exchange_api.limits import (
     CREDENTIALS,
@@ -223,7 +223,9 @@ class _Api:
 
     def _join(self, request: Request, body: bytes) -> msgspec.Struct:
         signed_by = self._verified(request, body)
-        return self._service.join(_decoded(body, JoinRequest), signed_by)
+        return self._service.join(
+            _decoded(body, JoinRequest), signed_by, signed_record(request.headers, body)
+        )
 
     def _credential(self, request: Request, body: bytes) -> msgspec.Struct:
         signed_by = self._verified(request, body)
