@@ -99,9 +99,11 @@ def train(
     from acx.customs.model import train as learn
     from acx.records.files import AtomicFile
 
-    with _reading(ctx, str(out), rejects, allow_rejects) as collected:
+    with (
+        _reading(ctx, str(out), rejects, allow_rejects) as collected,
+        _exchange(replica) as exchange,
+    ):
         frame, wanted = _labelled(declarations, mapping, labels, outcomes, collected)
-        exchange = _exchange(replica)
         with progress("training", quiet=as_json) as advance:
             model = learn(
                 frame,
@@ -213,7 +215,11 @@ def target(
     loaded = Model.load(model)
     if loaded.trained.exposure and replica is None:
         note("acx: warning: the model knows the exchange; without --replica it ranks blindly to it")
-    with _reading(ctx, out, rejects, allow_rejects) as collected, waiting_folder() as folder:
+    with (
+        _reading(ctx, out, rejects, allow_rejects) as collected,
+        waiting_folder() as folder,
+        _exchange(replica) as exchange,
+    ):
         batches = read_shipments(shipments, rejects=collected, mapping=_mapping(mapping, shipments))
         with progress("ranking", quiet=as_json) as advance:
             ranked = rank(
@@ -221,7 +227,7 @@ def target(
                 batches,
                 allowed,
                 folder=Path(folder),
-                exchange=_exchange(replica),
+                exchange=exchange,
                 explore=shares[0].share,
                 audit=shares[1].share,
                 per_office=per_office,
@@ -444,16 +450,18 @@ def _mapping(name: str | None, source: str) -> Mapping | None:
     return load_mapping(name, source) if name else recognise(source)
 
 
-def _exchange(replica: Path | None) -> Exchange | None:
+@contextmanager
+def _exchange(replica: Path | None) -> Iterator[Exchange | None]:
     if replica is None:
-        return None
+        yield None
+        return
     from contextlib import closing
 
     from acx.customs.exposure import Exchange
     from acx.member.replica import Replica
 
     with closing(Replica.open(replica, read_only=True)) as opened:
-        return Exchange(opened)
+        yield Exchange(opened)
 
 
 def _labelled(

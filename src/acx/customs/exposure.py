@@ -22,6 +22,7 @@ from acx.member.replica import Replica
 from acx.member.screen import Screener
 from acx.records.account import FIELDS
 from acx.records.normalise import skeleton
+from acx.records.normalise.text import fold_text
 from acx.records.report import Report
 
 MIN_BRAND: Final = 5
@@ -114,7 +115,8 @@ class Exchange:
         self._chapters = pl.DataFrame(chapters, schema=schema, orient="row").unique()
         self._pictures = _bits(sorted(pictures))
         plain = {_plain(brand) for brand in brands}
-        self._named = sorted(f" {brand} " for brand in plain if len(brand) > 1)
+        written = {_words(fold_text(brand)) for brand in brands}
+        self._named = sorted(f" {brand} " for brand in written if len(brand) > 1)
         squeezed = {brand.replace(" ", "") for brand in plain}
         self._disguised = sorted(brand for brand in squeezed if len(brand) >= MIN_BRAND)
 
@@ -219,9 +221,9 @@ class Exchange:
     def _brands(self, description: pl.Series) -> dict[str, F64]:
         """Whether a description names a reported brand, plainly or in disguise."""
         distinct = description.unique()
-        lines = [_plain(text or "") for text in distinct.to_list()]
-        padded = pl.Series([f" {line} " for line in lines], dtype=pl.String)
-        squeezed = pl.Series([_squeezed(line) for line in lines], dtype=pl.String)
+        texts = [text or "" for text in distinct.to_list()]
+        padded = pl.Series([f" {_words(fold_text(text))} " for text in texts], dtype=pl.String)
+        squeezed = pl.Series([_squeezed(_plain(text)) for text in texts], dtype=pl.String)
         named = _contains(padded, self._named)
         disguised = _contains(squeezed, self._disguised) & ~named
         table = pl.DataFrame({"description": distinct, "named": named, "disguised": disguised})
@@ -242,7 +244,11 @@ def _chapters(report: Report) -> set[str]:
 
 def _plain(text: str) -> str:
     """Folded words, with letters that only look Latin as the Latin ones."""
-    letters = (character if character.isalnum() else " " for character in skeleton(text))
+    return _words(skeleton(text))
+
+
+def _words(text: str) -> str:
+    letters = (character if character.isalnum() else " " for character in text)
     return " ".join("".join(letters).split())
 
 
@@ -258,5 +264,7 @@ def _contains(texts: pl.Series, patterns: Sequence[str]) -> pl.Series:
 
 
 def _bits(hashes: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    raw = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(len(hashes), -1)
-    return np.unpackbits(raw, axis=1) if len(hashes) else np.zeros((0, 256), np.uint8)
+    if not hashes:
+        return np.zeros((0, 256), np.uint8)
+    raw = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8)
+    return np.unpackbits(raw.reshape(len(hashes), -1), axis=1)
