@@ -306,6 +306,16 @@ def test_what_is_not_there_is_told_in_taxiis_form(exchange: Served, member: Acto
         assert (answer.status_code, answer.json()["http_status"]) == (404, "404"), path
 
 
+def test_every_address_that_openapi_tells_answers(exchange: Served, member: Actor) -> None:
+    report_ = slots(report(exchange, member, "Maria"))["report"]
+    paths = exchange.get("/openapi.json").json()["paths"]
+    told = [path for path in paths if path.startswith("/taxii2/")]
+    assert len(told) == 8
+    for path in told:
+        address = path.format(collection="reports", object=report_)
+        assert get(exchange, member, address).status_code == 200
+
+
 def test_other_media_types_are_not_acceptable(exchange: Served, member: Actor) -> None:
     headers = {"Authorization": f"Bearer {member.token}", "Accept": "application/json"}
     answer = exchange.http.get("/taxii2/", headers=headers)

@@ -13,6 +13,7 @@ from acx.exchange.governance.texts import TextRequest, TextTaken
 from acx.exchange.intake.intake import Acknowledgement, PostRequest
 from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential
 from acx.web.exchange_api.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
+from acx.web.taxii.openapi import BASIC, taxii_paths
 
 Json = dict[str, Any]
 
@@ -164,11 +165,13 @@ def openapi_document() -> Json:
             "/bundle/{path}": {"get": _public("Encrypted events.", parameters=[_PATH])},
             "/healthz": {"get": _public("The process runs.", "text/plain")},
             "/readyz": {"get": _public("Events are being taken.", "text/plain")},
+            **taxii_paths(),
         },
         "components": {
             "schemas": components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": BASIC,
                 "signature": {
                     "type": "apiKey",
                     "in": "header",
