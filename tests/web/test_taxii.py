@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -33,6 +35,7 @@ from acx.web.taxii.errors import TAXII, NotAcceptable
 from acx.web.taxii.negotiation import check_accept
 
 OBJECTS = "/taxii2/v1/collections/reports/objects/"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "interchange" / "follow_taxii.py"
 MANIFEST = "/taxii2/v1/collections/reports/manifest/"
 
 
@@ -105,6 +108,26 @@ def test_a_client_that_comes_again_gets_what_is_new(
     new = collection.get_objects(added_after=last)["objects"]
     assert slots(second)["report"] in {made["id"] for made in new}
     assert slots(first)["report"] not in {made["id"] for made in new}
+
+
+def test_the_example_follows_from_run_to_run(
+    exchange: Served, member: Actor, tmp_path: Path
+) -> None:
+    (tmp_path / "token.txt").write_text(member.token)
+
+    def run() -> set[str]:
+        files = (str(tmp_path / "token.txt"), str(tmp_path / "place.txt"))
+        command = [sys.executable, str(EXAMPLE), f"{exchange.url}/taxii2/", *files]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return {json.loads(line)["id"] for line in told.splitlines()}
+
+    first = slots(report(exchange, member, "Maria"))["report"]
+    assert first in run()
+    second = slots(report(exchange, member, "Jo"))["report"]
+    new = run()
+    assert second in new
+    assert first not in new
+    assert run() == set()
 
 
 def test_opencti_asks_with_the_time_of_its_last_visit(
