@@ -122,12 +122,12 @@ def _weight_rows(weights: ModelWeights) -> Iterator[tuple[str, ...]]:
     from acx.matching.weights import most_bits, shipped
 
     for f, (field, before) in enumerate(zip(weights.fields, shipped().fields, strict=True)):
-        left = left_before = 1.0
+        left = left_before = chance = 1.0
         for place, (level, old) in enumerate(zip(field.levels, before.levels, strict=True)):
             bits, bits_before = most_bits(f, place, level), most_bits(f, place, old)
             yield _row(field.name, level.name, level.m, level.u, bits, old.m, bits_before)
             left, left_before = left - level.m, left_before - old.m
-        chance = left * 2.0**-field.differs
+            chance = max(chance - level.u, 0.0)
         yield _row(field.name, "differs", left, chance, field.differs, left_before, before.differs)
 
 

@@ -127,6 +127,8 @@ def match(
             hits = match_accounts(sellers, subjects, options=how, progress=told)
             write_table([hits], out, joiners={"reasons": ";"})
             counts = dict(hits.group_by("level").len().iter_rows())
+            for frames, source in ((subjects, against), (sellers, accounts)):
+                _warn_of_bare(frames, source, given)
             if out != "-":
                 _tell(sellers.rows, subjects.rows, counts, out, as_json=as_json and not learning)
             given.hits_found = meets(fail_on, counts)
@@ -155,16 +157,18 @@ def _require_sense(ctx: click.Context, *, learning: bool) -> None:
 
 
 class _Frames:
-    """Accounts batch by batch, counted as they pass."""
+    """Accounts batch by batch, counted as they pass: all, and those with nothing to match on."""
 
     def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
         self._frames = frames
         self.rows = 0
+        self.bare = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        self.rows = 0
+        self.rows = self.bare = 0
         for frame in self._frames:
             self.rows += len(frame)
+            self.bare += _bare(frame)
             yield frame
 
     def whole(self) -> pl.DataFrame:
@@ -172,6 +176,25 @@ class _Frames:
         import polars as pl
 
         return pl.concat(self)
+
+
+def _bare(frame: pl.DataFrame) -> int:
+    """How many accounts have no value that could tell who they are."""
+    import polars as pl
+
+    from acx.records.account import LIST_FIELDS
+
+    telling = [pl.col(name).list.len() > 0 for name in LIST_FIELDS if name != "country"]
+    return frame.select(~pl.any_horizontal(*telling, pl.col("birth_date") != "")).sum().item() or 0
+
+
+def _warn_of_bare(frames: _Frames, source: str, given: Input) -> None:
+    if frames.bare:
+        of = "all" if frames.bare == frames.rows else f"{frames.bare} of"
+        given.rejects.warn(
+            f"{source}: {of} {frames.rows} accounts have nothing to match on but perhaps kind and"
+            " country, and hit nothing; if their columns have other names, give --mapping"
+        )
 
 
 def _read(source: str, given: Input) -> Iterator[pl.DataFrame]:
