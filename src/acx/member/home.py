@@ -63,7 +63,7 @@ from acx.member.verify import (
     verify_replica,
 )
 from acx.member.wallet import Contribution, Decision, Exhibit, Message, Wallet
-from acx.records.event import Answer, Outcome, Withdrawal
+from acx.records.event import Answer, Outcome, Registration, Withdrawal, public_key_text
 from acx.records.report import Standard
 from acx.records.state import ReportView
 
@@ -611,10 +611,6 @@ class Member:
             )
         return self.outcome([(report, action)], at_once=at_once) if tell else None
 
-    # -- evidence -------------------------------------------------------------------------------
-
-    def add_evidence(self, account: str, paths: Sequence[Path], kind: str) -> list[Exhibit]:
-        """Commit to files against an account; its next report carries the commitments.
     # -- brands ---------------------------------------------------------------------------------
 
     def register_brand(self, path: Path, *, dry_run: bool = False) -> tuple[Registration, int]:
@@ -671,6 +667,10 @@ class Member:
             key = wallet.seed().member_key()
             yield Brand(replica, self._poster(), key, wallet.origin), replica
 
+    # -- evidence -------------------------------------------------------------------------------
+
+    def add_evidence(self, account: str, paths: Sequence[Path], kind: str) -> list[Exhibit]:
+        """Commit to files against an account; its next report carries the commitments.
 
         Raises:
             EvidenceError: a file cannot be read or is empty, or the kind is no code.
@@ -852,13 +852,6 @@ class Member:
             ]
 
     def _outbox(self, wallet: Wallet, client: ExchangeClient, replica: Replica) -> Outbox:
-        proxy = self.settings.proxy
-        carrier = Poster(
-            self.url,
-            timeout=self.settings.timeout,
-            before=[parse_hop(proxy)] if proxy else [],
-            relays=self._relays(),
-        )
         return Outbox(
             wallet,
             replica,
@@ -867,6 +860,8 @@ class Member:
             spacing=self.settings.spacing,
             follow_up_spacing=self.settings.follow_up_spacing,
             refresh=lambda: self._sync(wallet, client, replica),
+        )
+
     def _poster(self) -> Poster:
         proxy = self.settings.proxy
         return Poster(
@@ -874,8 +869,6 @@ class Member:
             timeout=self.settings.timeout,
             before=[parse_hop(proxy)] if proxy else [],
             relays=self._relays(),
-        )
-
         )
 
     def _relays(self) -> list[Hop]:
