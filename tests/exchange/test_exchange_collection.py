@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from tests.exchange.founding import fast_directory
+from sqlalchemy import URL, make_url
+from tests.exchange.founding import create_database, fast_directory
 from tests.exchange.written_log import WrittenLog, about
 
 from acx.exchange.feed import collection as collection_module
@@ -27,7 +28,7 @@ from acx.interchange.stix import note_id, slots
 @pytest.fixture
 def log() -> Iterator[WrittenLog]:
     with fast_directory() as directory:
-        log = WrittenLog.founded(directory)
+        log = WrittenLog.founded(URL.create("sqlite", database=str(directory / "log.sqlite")))
         yield log
         log.database.close()
 
@@ -121,6 +122,37 @@ def test_nothing_beyond_the_published_size_shows(log: WrittenLog) -> None:
     hidden = log.report(about("Hidden"))
     page = log.collection().page(size)
     assert hidden.id not in str([item.object for item in page.items])
+
+
+def test_a_reader_of_an_older_head_finds_later_what_others_have_seen_change(
+    log: WrittenLog,
+) -> None:
+    reported = log.report(about("First"))
+    log.report(about("Second"))
+    older = log.size
+    log.withdraw(reported)
+    collection = log.collection()
+    collection.page(log.size)
+    page = collection.page(older)
+    assert not of(reported.id, list(page.items))
+    assert of(reported.id, read(collection, log, page.items[-1].position))["report"]["revoked"]
+
+
+def test_postgresql_holds_the_same_collection(postgres: str) -> None:
+    log = WrittenLog.founded(make_url(create_database(postgres)))
+    kept, erased = log.report(about("Kept")), log.report(about("Erased"))
+    expired = [log.report(about(f"N{number}")) for number in range(3)]
+    log.corroborate(kept)
+    log.erase(erased)
+    log.expire(*expired)
+    collection = log.collection()
+    items = read(collection, log)
+    assert of(kept.id, items)["contributors"]["count"] == 2
+    assert all(of(each.id, items)["report"]["revoked"] for each in (erased, *expired))
+    observable = next(item for item in items if item.object["type"] == "email-addr")
+    found = collection.page(log.size, wanted=Wanted(ids=[observable.object["id"]]))
+    assert [item.object for item in found.items] == [observable.object]
+    log.database.close()
 
 
 def test_what_changes_comes_again_in_a_newer_version(log: WrittenLog) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -70,8 +69,7 @@ class WrittenLog:
     signed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
-    def founded(cls, directory: Path) -> WrittenLog:
-        url = URL.create("sqlite", database=str(directory / "log.sqlite"))
+    def founded(cls, url: URL) -> WrittenLog:
         engine = create_engine(url)
         metadata.create_all(engine)
         engine.dispose()

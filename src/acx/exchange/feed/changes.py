@@ -122,17 +122,19 @@ class Changes:
             if len(self._numbers) > 2 * len(self._reports) + _WORTHWHILE:
                 self._compact()
 
-    def after(self, number: int, limit: int) -> list[Change]:
+    def after(self, number: int, limit: int, size: int) -> list[Change]:
         """The reports whose newest change has this number or a later one, in order.
 
         Args:
             number: the first that counts.
             limit: at most so many.
+            size: of the log as the caller sees it. Others may have followed it further: what has
+                changed since stands after everything the caller sees, where it will find it.
         """
         with self._lock:
             found: list[Change] = []
             for place in range(bisect_left(self._numbers, number), len(self._numbers)):
-                if len(found) == limit:
+                if len(found) == limit or self._indices[place] >= size:
                     break
                 ordinal = self._ordinals[place]
                 if self._newest[ordinal] == self._numbers[place]:

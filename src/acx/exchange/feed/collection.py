@@ -208,13 +208,13 @@ class _Reader:
         yield from (item for item in self.common() if item.position > after)
         number = max(1, after[0])
         for _ in range(0, MAX_EXAMINED, _BATCH):
-            changes = self.changes.after(number, _BATCH)
+            changes = self.changes.after(number, _BATCH, self.size)
             for items in self.rendered(changes):
                 yield from (item for item in items if item.position > after)
             if len(changes) < _BATCH:
                 return
             number = changes[-1].number + 1
-        if self.changes.after(number, 1):
+        if self.changes.after(number, 1, self.size):
             yield None
 
     def common(self) -> list[Item]:
