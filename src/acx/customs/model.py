@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import secrets
 import zipfile
 from collections.abc import Callable, Sequence
@@ -52,7 +53,8 @@ PARAMETERS: Final[dict[str, Any]] = {
 }
 """Chosen by cross-validation within the training file (`docs/customs.md`)."""
 ROUNDS: Final = 200
-_THREADS: Final = 2
+_SMALL: Final = 10_000
+"""Shipments below which threads cost more than they bring."""
 _TRACE: Final = 0.01
 
 Progress = Callable[[int, int], None]
@@ -454,7 +456,7 @@ class _Data:
             ]
         ).astype(np.float32)
         known = ~np.isnan(found[:, label])
-        parameters = PARAMETERS | {"seed": seed, "nthread": _THREADS}
+        parameters = PARAMETERS | {"seed": seed, "nthread": _threads(len(rows))}
         data = _matrix(matrix[known], found[known, label])
         trees: xgboost.Booster = _xgboost().train(parameters, data, self.rounds)
         return trees
@@ -526,7 +528,11 @@ def _xgboost() -> Any:
 
 
 def _matrix(matrix: Matrix, labels: F64 | None = None) -> Any:
-    return _xgboost().DMatrix(matrix, label=labels, nthread=_THREADS)
+    return _xgboost().DMatrix(matrix, label=labels, nthread=_threads(len(matrix)))
+
+
+def _threads(rows: int) -> int:
+    return (os.cpu_count() or 1) if rows >= _SMALL else 1
 
 
 def _edges(column: Matrix) -> F64:
