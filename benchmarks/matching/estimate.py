@@ -125,7 +125,8 @@ def main() -> None:
     print("m by EM (true m)")
     gap = compare_m(by_em, true, often)
 
-    shown = judged(data, MatchOptions(prior=WIDE_PRIOR)).sample(LABELS, seed=1)
+    hits = judged(data, MatchOptions(prior=WIDE_PRIOR)).sort("account_id", "subject_id")
+    shown = hits.sample(LABELS, seed=1)
     labels = pairs(data, shown, held_out=True)
     by_labels = estimate(sellers, subjects, labels=labels, by_em=False)
     by_both = estimate(sellers, subjects, labels=labels)

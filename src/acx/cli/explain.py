@@ -186,4 +186,7 @@ def _limit(weights: Sequence[Weight], probability: float, level: str) -> str:
     ]
     if against:
         return f"not exact all the same: {', '.join(against)} contradicts"
-    return "not exact all the same: that needs two agreeing fields, one of them an identifier"
+    return (
+        "not exact all the same: that needs two independent agreeing fields, one of them an"
+        " identifier"
+    )

@@ -322,7 +322,8 @@ class _Files:
         silent = (outcomes[:, BITS] == 0) & (level >= 0) & (level == lifted[:, LEVEL])
         bits = np.where(silent, lifted[:, BITS] - _LIFT, outcomes[:, BITS])
         m = np.take_along_axis(shipped.m.T, np.maximum(level, 0).astype(np.int64), axis=0)
-        return level, bits - m
+        # No u is above 1, whatever is taken off where fields say the same thing.
+        return level, np.maximum(bits - m, 0.0)
 
     def by_chance(self) -> _Chance:
         """How random pairs compare that do not look like one actor; the same ones each time."""
