@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from tests.exchange.founding import Founded, create_database
 
 from acx.exchange.errors import HomeError, StorageError, Unavailable
 from acx.exchange.home import Settings
 from acx.exchange.service import Exchange
-from acx.exchange.storage.database import Database, database_url
-from acx.exchange.storage.schema import metadata
+from acx.exchange.storage.database import Database, _alembic_config, database_url
+from acx.exchange.storage.schema import VERSION, metadata
 
 
 def test_a_home_is_kept_from_others(directory: Path) -> None:
@@ -192,3 +193,8 @@ def test_the_environment_stands_above_the_file(home: Path, monkeypatch: pytest.M
 
 def test_every_setting_has_a_default_or_is_asked_for() -> None:
     assert Settings(origin="a", url="http://x").database == ""
+
+
+def test_the_version_that_commands_ask_for_is_that_of_the_last_migration() -> None:
+    scripts = ScriptDirectory.from_config(_alembic_config())
+    assert scripts.get_current_head() == VERSION

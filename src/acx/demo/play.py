@@ -88,6 +88,14 @@ class Process:
             if line["kind"] == "event" and line["type"] == "report"
         }
 
+    def states(self, report: str) -> list[str]:
+        """The states of a report that a watch told of, one an event."""
+        return [
+            line["report_state"]
+            for _, line in self.lines
+            if line["kind"] == "event" and line["report"] == report
+        ]
+
     def alerts(self) -> set[str]:
         """Own accounts that a watch told a hit of."""
         return {line["hit"]["account_id"] for _, line in self.lines if line["kind"] == "hit"}
@@ -138,6 +146,7 @@ class Play:
         self._reports: list[str] = []
         self._acknowledged: dict[str, float] = {}
         self._watching: dict[str, Process] = {}
+        self._rejected = ""
         self.url = ""
 
     @contextmanager
@@ -158,6 +167,7 @@ class Play:
                 self._alert,
                 self._report_again,
                 self._screen,
+                self._dispute,
                 self._corroborate,
                 self._verify,
                 self._erase,
@@ -305,6 +315,33 @@ class Play:
                 raise StepFailed(f"store {store} found nobody")
         return facts
 
+    def _dispute(self) -> dict[str, Any]:
+        """A seller contests a report; B sees so at once; two operators decide for the seller."""
+        home = self._home("exchange")
+        watch = self._watching["B"]
+        # The first will be erased, and B's best hit corroborated.
+        report = next(
+            hit["report_id"]
+            for hit in reversed(self._hits("B"))
+            if hit["report_id"] not in {self._reports[0], self._hits("B")[0]["report_id"]}
+        )
+        dispute = self._acx(
+            "exchange", "dispute", "open", report, "--code", "not_me", "--as", "ann", "--home", home
+        ).strip()
+        watch.wait_for(
+            "showing the dispute", lambda: watch.states(report)[-1:] == ["disputed"], ALERT_SECONDS
+        )
+        proposal = self._acx(
+            "exchange", "dispute", "decide", dispute, "--uphold", "--code", "other_person", "--as",
+            "ann", "--home", home,
+        ).strip()  # fmt: skip
+        self._acx("exchange", "approve", proposal, "--as", "bo", "--home", home)
+        watch.wait_for(
+            "showing the decision", lambda: watch.states(report)[-1:] == ["rejected"], ALERT_SECONDS
+        )
+        self._rejected = report
+        return {"report": report, "at B": "disputed, then rejected", "decided by": "ann and bo"}
+
     def _corroborate(self) -> dict[str, Any]:
         """B confirms one of its hits itself and corroborates it; nobody sees that it is B."""
         truth = {row.account_id: row.subject_id for row in self._stage.truth["B"]}
@@ -367,8 +404,9 @@ class Play:
         self._each(STORES, self._sync)
         gone = min(found["gone"] for found in self._each(STORES, self._verified).values())
         for store, hits in self._each(READERS, partial(self._hits, fresh=True)).items():
-            if erased in {hit["report_id"] for hit in hits}:
-                raise StepFailed(f"store {store} still hits the erased report")
+            left = {hit["report_id"] for hit in hits} & {erased, self._rejected}
+            if left:
+                raise StepFailed(f"store {store} still hits a report that is gone: {min(left)}")
         if not gone:
             raise StepFailed("no entry was erased")
         return {"entries erased": gone, "log": "verifies at A, B and C", "hits on it": 0}

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -57,7 +57,6 @@ from acx.exchange.issuing.keys import StoredKey, found_key, rotate
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.sequencer.sequencer import Published
-from acx.exchange.serving import Service
 from acx.exchange.storage.database import Database, database_url
 from acx.exchange.storage.ledger import load_head
 from acx.exchange.witnessing.policy import add_witness, remove_witness
@@ -77,6 +76,9 @@ from acx.records.event import (
     stand_context,
 )
 from acx.records.issuer_keys import request_context
+
+if TYPE_CHECKING:
+    from acx.exchange.serving import Service
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 
@@ -261,6 +263,9 @@ class Exchange(AbstractContextManager["Exchange"]):
             LeadError: another process leads.
             LogBehind: the rows are behind what was signed.
         """
+        # Imported here: what members are served with is of no use to a command.
+        from acx.exchange.serving import Service
+
         return Service(
             self.home, self.settings, self._database, clock=self._clock, listener=listener
         )

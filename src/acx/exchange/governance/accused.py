@@ -23,11 +23,11 @@ from acx.exchange.governance.control import (
     ProofRefused,
     Seals,
     claim,
+    email_address,
 )
 from acx.exchange.governance.decisions import Decisions
 from acx.exchange.governance.holdings import Holding, domain_wanted, holdings, value_wanted
 from acx.exchange.governance.letters import Letters
-from acx.records.normalise import NotNormalisable, normalise
 from acx.records.sealed_text import Message
 
 MAX_TEXT: Final = 20_000
@@ -145,10 +145,7 @@ class Accused:
         codes.checked(code, codes.DISPUTE, "a dispute")
         if len(text) > MAX_TEXT:
             raise ClaimRefused(f"write at most {MAX_TEXT} characters")
-        try:
-            address = normalise("email", contact) if contact.strip() else ""
-        except NotNormalisable:
-            raise ClaimRefused("the address to answer to is no e-mail address") from None
+        address = email_address(contact) if contact.strip() else ""
         if not address and proof.kind == "email":
             address = proof.value
         shown = f"Shown: {proof.kind} {proof.value}\n\n{text}"

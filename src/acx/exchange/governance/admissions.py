@@ -43,7 +43,6 @@ from acx.log.note import Signer
 from acx.records.event import Act, Event
 from acx.records.invite import POSTING_ROLES, Invite, format_invite
 from acx.records.invite import Operator as InviteOperator
-from acx.records.normalise import fold_text
 
 COUNTED_ROLES: Final = POSTING_ROLES | {"brand"}
 """Roles whose word counts in the log."""
@@ -333,6 +332,9 @@ def _verification(proposal: Proposal) -> tuple[str, tuple[str, ...]]:
 
 def _group_digest(home: Home, group: str) -> bytes:
     """A group's name as a digest that says nothing without the service's key."""
+    # Imported where it is used: it comes with polars, and every command comes by here.
+    from acx.records.normalise import fold_text
+
     seed = home.service_key().private_bytes(
         serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
     )

@@ -27,7 +27,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acx.exchange.errors import Forbidden, MalformedRequest
-from acx.records.normalise import NotNormalisable, normalise, registered_domain
+
+# `acx.records.normalise` is imported where it is used: it brings polars, and every command of an
+# operator comes by here.
 
 Kind = Literal["email", "domain"]
 EMAIL_SECONDS: Final = 30 * 60
@@ -95,6 +97,8 @@ def claim(text: str, now: int) -> Claim:
     Raises:
         ClaimRefused: it is neither, or a domain that many share.
     """
+    from acx.records.normalise import registered_domain
+
     nonce = secrets.token_bytes(16)
     if "@" in text:
         return Claim("email", _normalised("email", text), now, nonce)
@@ -110,6 +114,15 @@ def claim(text: str, now: int) -> Claim:
             "or write to the operator"
         )
     return Claim("domain", domain, now, nonce)
+
+
+def email_address(text: str) -> str:
+    """A whole e-mail address, normalised.
+
+    Raises:
+        ClaimRefused: it is none.
+    """
+    return _normalised("email", text)
 
 
 def is_shared(domain: str) -> bool:
@@ -297,6 +310,8 @@ def _is_address(host: str) -> bool:
 
 
 def _normalised(field: str, text: str) -> str:
+    from acx.records.normalise import NotNormalisable, normalise
+
     if len(text) > 320:
         raise ClaimRefused("this is neither an e-mail address nor a domain")
     try:

@@ -26,14 +26,10 @@ from acx.exchange.storage.ledger import read_places
 from acx.exchange.storage.schema import entries, event_keys
 from acx.records.account import DIGESTED_FIELDS, SCALAR_FIELDS, SUBJECT_FIELDS
 from acx.records.event import Act
-from acx.records.normalise import (
-    NotNormalisable,
-    digest_all,
-    normalise,
-    normalise_all,
-    registered_domain,
-)
 from acx.records.state import ReportView, State
+
+# `acx.records.normalise` is imported where it is used: it brings polars, and every command of an
+# operator comes by here.
 
 SEARCHED: Final = tuple(
     name for name in SUBJECT_FIELDS if name not in {"kind", "country", "image_hash"}
@@ -120,6 +116,8 @@ def value_wanted(
     Raises:
         GovernanceError: it can be a value of none.
     """
+    from acx.records.normalise import NotNormalisable, digest_all, normalise_all
+
     writings: dict[str, frozenset[str]] = {}
     for name in fields:
         try:
@@ -147,6 +145,7 @@ def value_wanted(
 
 def domain_wanted(domain: str) -> Wanted:
     """Look for a registered domain: of websites, and of e-mail addresses."""
+    from acx.records.normalise import registered_domain
 
     def matches(account: Account) -> Iterator[tuple[str, str]]:
         for name in ("website", "email"):
@@ -288,6 +287,8 @@ def _values(account: Account, name: str) -> tuple[str, ...]:
 
 
 def _normal(name: str, value: str, countries: tuple[str, ...]) -> str:
+    from acx.records.normalise import NotNormalisable, normalise
+
     try:
         return normalise(name, value, countries)
     except NotNormalisable:

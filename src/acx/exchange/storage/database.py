@@ -7,17 +7,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from acx.exchange.errors import StorageError, Unavailable
-from acx.exchange.storage.schema import metadata
+from acx.exchange.storage.schema import VERSION, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 BUSY_SECONDS: Final = 15
 """How long a writer waits for another before it gives up."""
@@ -125,6 +124,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to this version, from nothing or from any earlier one."""
+        # Every command opens a database, and few migrate one: alembic takes long to import.
+        from alembic import command
+
         with self.write() as connection:
             config = _alembic_config()
             config.attributes["connection"] = connection
@@ -154,20 +156,20 @@ class Database:
         Raises:
             StorageError: older (migrate), newer (upgrade acx), or no exchange's.
         """
-        scripts = ScriptDirectory.from_config(_alembic_config())
         found = self.version()
-        wanted = scripts.get_current_head()
-        if found == wanted:
+        if found == VERSION:
             return
         if not found:
             raise StorageError(
                 "the database holds no exchange: run `acx exchange init`, or correct the database "
                 "in config.toml"
             )
-        known = {script.revision for script in scripts.walk_revisions()}
-        if found in known:
+        from alembic.script import ScriptDirectory
+
+        scripts = ScriptDirectory.from_config(_alembic_config())
+        if found in {script.revision for script in scripts.walk_revisions()}:
             raise StorageError(
-                f"the database is of version {found}, this acx needs {wanted}: back it up, then "
+                f"the database is of version {found}, this acx needs {VERSION}: back it up, then "
                 "run `acx exchange migrate`"
             )
         raise StorageError(
@@ -177,7 +179,10 @@ class Database:
     def version(self) -> str:
         """Version of the tables; empty if there are none."""
         with self.read() as connection:
-            return MigrationContext.configure(connection).get_current_revision() or ""
+            if not inspect(connection).has_table("alembic_version"):
+                return ""
+            found = connection.execute(text("SELECT version_num FROM alembic_version"))
+            return found.scalar_one_or_none() or ""
 
     @contextmanager
     def _bare(self) -> Iterator[Connection]:
@@ -197,6 +202,8 @@ class Database:
 
 
 def _alembic_config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config

@@ -27,6 +27,9 @@ _HOUR: Final = String(14)
 _ID: Final = String(26)
 _KEY: Final = String(44)
 
+VERSION: Final = "0003"
+"""Of these tables: the last of `migrations.versions`."""
+
 metadata: Final = MetaData()
 
 members: Final = Table(
