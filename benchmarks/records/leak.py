@@ -7,8 +7,9 @@ word that three or more of these accounts have: whatever is then found as its na
 or a real company of that name, which is not to be told apart. Peer: looking for the name as a word,
 in any case, as a filter of one line would do.
 
-Bars: < 1 ms a report; a well-known store's name touches < 0.2 % of reports that do not come from
-it; of names that are one ordinary word the worst touches < 3 %; particulars touch < 1 %.
+Bars: < 1 ms a report of the larger file; a well-known store's name touches < 0.2 % of reports that
+do not come from it; of names that are one ordinary word the worst touches < 3 %; rules about
+particulars touch < 1 %.
 
     python -m benchmarks records.leak
 """
