@@ -180,20 +180,34 @@ def _with_contacts(account: Account, rng: random.Random, issued: set[str]) -> Ac
         "ip": some(0.6, lambda: ".".join(str(rng.randint(1, 254)) for _ in range(4))),
         "image_hash": some(0.1, lambda: _hex(rng, 64)),
     }
-    shared = {
-        "address": (0.05, 40, _plain_address), "phone": (0.02, 30, _phone),
-        "email": (0.01, 20, lambda _, r: f"desk{_digits(r, 3)}@relay.marketplace.com"),
-        "ip": (0.2, 200, lambda _, r: f"100.64.{r.randint(0, 254)}.{r.randint(0, 254)}"),
-        "device": (0.02, 40, lambda _, r: _hex(r, 16)),
-        "bank_account": (0.01, 20, _bank_account),
-    }  # fmt: skip
-    for name, (share, how_many, make) in shared.items():
+    for name, (share, how_many, _) in _HUBS.items():
         if rng.random() < share:
-            number = int(how_many * rng.random() ** 2)
-            hub = random.Random(f"{name} {number}")
-            values[name] = (make(hub.choice(("US", "CN", "GB", "DE")), hub),)
+            values[name] = (_hub(name, int(how_many * rng.random() ** 2)),)
     known = {each: value for each, value in values.items() if not getattr(account, each)}
     return msgspec.structs.replace(account, **known)
+
+
+_HUBS: Final[dict[str, tuple[float, int, Callable[[str, random.Random], str]]]] = {
+    "address": (0.05, 40, lambda country, rng: _plain_address(country, rng)),
+    "phone": (0.02, 30, lambda country, rng: _phone(country, rng)),
+    "email": (0.01, 20, lambda _, rng: f"desk{_digits(rng, 3)}@relay.marketplace.com"),
+    "ip": (0.2, 200, lambda _, rng: f"100.64.{rng.randint(0, 254)}.{rng.randint(0, 254)}"),
+    "device": (0.02, 40, lambda _, rng: _hex(rng, 16)),
+    "bank_account": (0.01, 20, lambda country, rng: _bank_account(country, rng)),
+}
+"""What many share: share of accounts that have a hub's value, how many hubs, how one is made."""
+
+
+@cache
+def _hub(name: str, number: int) -> str:
+    """The value of a hub, the busiest first."""
+    rng = random.Random(f"{name} {number}")
+    return _HUBS[name][2](rng.choice(("US", "CN", "GB", "DE")), rng)
+
+
+@cache
+def _shared_values() -> frozenset[str]:
+    return frozenset(_hub(name, at) for name, (_, many, _) in _HUBS.items() for at in range(many))
 
 
 def _without_dots(value: str) -> str:
@@ -416,7 +430,8 @@ def _renew(draft: _Return, name: str, other: Account) -> None:
     if chance < 0.65 and name in _VARIED:
         draft.values[name] = (_VARIED[name](value, rng),)
         draft.changes.append(f"varied_{name}")
-    draft.tells.add(name)
+    if value not in _shared_values():
+        draft.tells.add(name)
 
 
 def _vary_email(value: str, rng: random.Random) -> str:
@@ -476,8 +491,7 @@ def _move(draft: _Return, other: Account) -> None:
         return
     chance, address = rng.random(), rng.choice(addresses)
     if chance < 0.2:
-        hub = random.Random(f"address {int(40 * rng.random() ** 2)}")
-        draft.values["address"] = (_plain_address(hub.choice(("US", "CN", "GB", "DE")), hub),)
+        draft.values["address"] = (_hub("address", int(40 * rng.random() ** 2)),)
         draft.changes.append("borrowed_address")
         return
     if chance < 0.4:
@@ -495,7 +509,8 @@ def _move(draft: _Return, other: Account) -> None:
         address = ", ".join(parts)
         draft.changes.append("address_rewritten")
     draft.values["address"] = (address,)
-    draft.tells.add("address")
+    if not _shared_values() & set(addresses):
+        draft.tells.add("address")
 
 
 def _lose(draft: _Return, identity: Account) -> None:
@@ -554,14 +569,7 @@ def _innocent(kind: str, actor: Account, third: Account, own: Account, rng: rand
         return {"name": (f"{words[0]} {line} {rng.choice(_FORMS)}",), "kind": "organization",
                 "related": rng.choice((actor.related[:1], ()))}  # fmt: skip
     name = {"forwarder": "address", "agent_phone": "phone", "relay": "email"}[kind]
-    hub = random.Random(f"{name} {int(30 * rng.random() ** 2)}")
-    country = hub.choice(("US", "CN", "GB", "DE"))
-    made: dict[str, Callable[[str, random.Random], str]] = {
-        "address": _plain_address,
-        "phone": _phone,
-        "email": lambda _, r: f"desk{_digits(r, 3)}@relay.marketplace.com",
-    }
-    return {name: (made[name](country, hub),)}
+    return {name: (_hub(name, int(_HUBS[name][1] * rng.random() ** 2)),)}
 
 
 _INNOCENT: Final = (

@@ -40,7 +40,7 @@ MAIL_DOMAIN: Final = 2
 
 FROM_NAME_BITS: Final = 3.0
 """What a mailbox or nickname made of the name adds to the name."""
-LIKE_NAME_BITS: Final = 8.0
+LIKE_NAME_BITS: Final = 6.0
 """What a variant adds to names that agree: it may be made of them in a way that nobody sees."""
 
 HOUSEHOLD: Final = np.array([NUMBERS[name] for name in ("phone", "address", "ip", "device")])

@@ -53,8 +53,10 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
                 size += 1
         codes[v, 0] = hash_bytes(mailbox, 0, size) ^ domain
         stem = n
-        while stem > SHORTEST_STEM and 48 <= local[stem - 1] <= 57:
+        while stem > 0 and 48 <= local[stem - 1] <= 57:
             stem -= 1
+        # A number, such as one of QQ, is a name of its own; after a name, it is nearly nothing.
+        stem = n if stem == 0 else max(stem, min(n, SHORTEST_STEM))
         code = hash_bytes(local, 0, stem)
         codes[v, 1] = code ^ domain
         if stem >= SHORTEST_MAILBOX:

@@ -112,7 +112,7 @@ FIELDS: Final = (
     ),
     Field("country", (Level("same", 0.50, 3.5),), -1.9),
     Field("kind", (Level("same", 0.95, 0.8),), -1.5),
-    Field("ip", (Level("same", 0.20, 14),), 0.0),
+    Field("ip", (Level("same", 0.20, 14, belief=0.7),), 0.0),
     Field("device", (Level("same", 0.50, 18),), -0.2),
     Field("image_hash", (Level("same", 0.30, 21), Level("similar", 0.30, 20)), -0.1),
     Field(
@@ -129,7 +129,7 @@ FIELDS: Final = (
     Field(
         "name",
         (
-            Level("same", 0.38, 25.5, belief=0.8),
+            Level("same", 0.38, 25, belief=0.8),
             Level("similar", 0.22, 23, belief=0.85),
             Level("part", 0.16, 20.5, belief=0.8),
             Level("shared", 0.12, 8),
@@ -139,7 +139,7 @@ FIELDS: Final = (
     Field(
         "related",
         (
-            Level("same", 0.20, 15, belief=0.8),
+            Level("same", 0.10, 15, belief=0.8),
             Level("similar", 0.05, 13, belief=0.8),
             Level("part", 0.03, 11, belief=0.8),
         ),
