@@ -65,6 +65,33 @@ def test_an_erasure_leaves_a_sound_audit_and_names_nobody(
     assert "Jo Doe" not in str(found)
 
 
+def test_the_figures_outlast_what_is_erased(
+    exchange: Exchange, service: Service, join: Join
+) -> None:
+    actor = join("A")
+    fallen, standing, kept = (posted(service, actor) for _ in range(3))
+    for draft, first in ((fallen, "dismissed"), (standing, "upheld")):
+        dispute = exchange.disputes.open(draft.event.report, "not_me", "ann").id
+        codes = {"dismissed": "standard_met", "upheld": "genuine"}
+        for decision in (first, "upheld" if first == "dismissed" else "dismissed"):
+            proposal = exchange.disputes.decide(
+                dispute,
+                decision,  # type: ignore[arg-type]
+                codes[decision],
+                "ann",
+            )
+            exchange.approve(proposal.id, "bob")
+            if decision == first:
+                exchange.disputes.appeal(dispute)
+    before = exchange.audit().quality
+    assert (before.reports, before.disputed, before.upheld, before.dismissed) == (3, 2, 1, 1)
+    reports = [draft.event.report for draft in (fallen, standing)]
+    exchange.approve(exchange.retention.erase(reports, "court_order", "ann").id, "bob")
+    assert exchange.audit().quality == before
+    exchange.approve(exchange.erase(kept.event.report, "court_order", "ann"), "bob")
+    assert exchange.audit().quality.reports == 2
+
+
 class Forged:
     """A log that a dishonest operator writes: every act signed, and the tree signed over it."""
 

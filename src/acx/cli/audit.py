@@ -60,6 +60,27 @@ def audit(home: Path | None, replica: Path | None, invites_daily: int, as_json: 
 
 
 @click.command()
+@home_option
+@json_option
+def refusals(home: Path, as_json: bool) -> None:
+    """List what operators tried and the rules do not allow; it is in no log."""
+    from dataclasses import asdict
+
+    from acx.cli.output import print_json, print_table
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        found = opened.refusals()
+    if as_json:
+        print_json([asdict(refusal) for refusal in found])
+    else:
+        print_table(
+            ("at", "operator", "act", "about", "reason"),
+            [(r.at, r.operator, r.act, r.target or "-", r.reason) for r in found],
+        )
+
+
+@click.command()
 @click.argument("value")
 @click.option("--field", "name", default="", help="The field it is a value of; by default, any.")
 @click.option("--country", metavar="CC", default="", help="In which national numbers are read.")
@@ -94,7 +115,7 @@ def subject(
     if as_json:
         print_json({"exchange": origin, "reports": facts})
         return
-    click.echo(f"{len(facts)} reports hold it")
+    click.echo(f"{len(facts)} {'report holds' if len(facts) == 1 else 'reports hold'} it")
     for fact in facts:
         click.echo("")
         for key, told in fact.items():

@@ -20,6 +20,7 @@ def exchange() -> None:
 
 for _command in (
     audit.audit,
+    audit.refusals,
     audit.subject,
     dispute,
     retention.expire,

@@ -41,7 +41,7 @@ from acx.exchange.governance import proposals
 from acx.exchange.governance.admissions import Admissions
 from acx.exchange.governance.audit import Audited, RowsCopy, audit
 from acx.exchange.governance.daily import Daily, Done
-from acx.exchange.governance.decisions import Decisions
+from acx.exchange.governance.decisions import Decisions, Refusal
 from acx.exchange.governance.disputes import Disputes
 from acx.exchange.governance.holdings import Subjects
 from acx.exchange.governance.operators import (
@@ -419,6 +419,10 @@ class Exchange(AbstractContextManager["Exchange"]):
             GovernanceError: the clock is behind the log.
         """
         return Daily(self._decisions).run(dry_run=dry_run)
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What operators tried and the rules do not allow."""
+        return self._decisions.refusals()
 
     def audit(self) -> Audited:
         """Hold everything operators did against the rules, from this exchange's own log."""

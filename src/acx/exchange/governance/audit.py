@@ -26,13 +26,17 @@ from acx.log.note import Verifier
 from acx.records.event import (
     OPERATOR_TYPES,
     Act,
+    Appeal,
+    Dispute,
     Event,
     EventError,
+    Lapse,
+    Resolution,
     canonical,
     parse_event,
     verify_event,
 )
-from acx.records.state import Entry, Reports
+from acx.records.state import Entry
 from acx.records.state.governance import TWO_SIGNATURES, Governance
 from acx.records.state.kept import keep
 from acx.records.test_subject import is_test_subject
@@ -74,11 +78,12 @@ class Quality:
     """How the reports of all members together fared; never of one, which would name it.
 
     Attributes:
-        reports: that were ever opened and can still be counted.
+        reports: that are in the log, or were and are named by a dispute: what else was erased
+            or has expired cannot be counted any more.
         disputed: reports with a dispute.
-        upheld: disputes decided for the accused, as it stands now.
-        dismissed: decided against.
-        open: not decided.
+        upheld: reports with a dispute decided for the accused, as it stands now.
+        dismissed: disputes decided against.
+        open: disputes not decided.
         lapsed: of these, past a deadline.
     """
 
@@ -180,12 +185,33 @@ def audit(
     return auditor.found
 
 
+@dataclass(slots=True)
+class _Fate:
+    """How far a dispute is."""
+
+    report: str
+    stage: str = "open"
+    lapsed: bool = False
+    appealed: bool = False
+    proposed: dict[str, str] = field(default_factory=dict)
+
+    def decide(self, proposal: str) -> None:
+        """A second operator has approved a proposed decision."""
+        if self.stage == "open" and proposal in self.proposed:
+            self.stage = self.proposed[proposal]
+
+    def reopen(self) -> None:
+        """It is appealed; what was proposed before decides nothing any more."""
+        if self.stage != "open" and not self.appealed:
+            self.stage, self.lapsed, self.appealed = "open", False, True
+            self.proposed.clear()
+
+
 class _Auditor:
     def __init__(
         self, copy: LogCopy, origin: str, founders: tuple[str, ...], invites_daily: int
     ) -> None:
         self._copy = copy
-        self._founders = founders
         self._invites_daily = invites_daily
         self._governance = Governance(founders)
         self._operators = set(founders)
@@ -305,25 +331,33 @@ class _Auditor:
         self.found.gone = len(missing & gone)
 
     def weigh(self) -> None:
-        """How disputed reports fared."""
-        disputed = {event.report for _, _, event in self._signed if event.type == "dispute"}
-        reports = Reports(self._founders)
+        """How disputed reports fared, by operators' events alone: these outlast what is erased."""
+        disputes: dict[str, _Fate] = {}
+        decided: dict[str, _Fate] = {}
         for _, index, event in self._signed:
-            reports.apply(Entry(index, event))
-        if disputed:
-            for entry in self._copy.entries():
-                if entry.event and _GLANCE.decode(entry.event).report in disputed:
-                    reports.apply(Entry(entry.index, parse_event(entry.event)))
-        views = [view for report in disputed if (view := reports.get(report)) is not None]
-        disputes = [dispute for view in views for dispute in view.disputes]
-        stages = Counter(dispute.stage for dispute in disputes)
+            if self._governance.verdicts.get(index, "not_an_operator"):
+                continue
+            body, fate = event.body(), disputes.get(event.ref)
+            if isinstance(body, Dispute):
+                disputes[event.id] = _Fate(event.report)
+            elif event.ref in decided:
+                decided[event.ref].decide(event.ref)
+            elif fate is not None and isinstance(body, Resolution):
+                fate.proposed[event.id] = body.decision
+                decided[event.id] = fate
+            elif fate is not None and isinstance(body, Lapse):
+                fate.lapsed = True
+            elif fate is not None and isinstance(body, Appeal):
+                fate.reopen()
+        fates = disputes.values()
+        disputed = {fate.report for fate in fates}
         self.found.quality = Quality(
-            reports=len(self._reports),
+            reports=len(self._reports | disputed),
             disputed=len(disputed),
-            upheld=stages["upheld"],
-            dismissed=stages["dismissed"],
-            open=stages["open"],
-            lapsed=sum(d.lapsed and d.stage == "open" for d in disputes),
+            upheld=len({fate.report for fate in fates if fate.stage == "upheld"}),
+            dismissed=sum(fate.stage == "dismissed" for fate in fates),
+            open=sum(fate.stage == "open" for fate in fates),
+            lapsed=sum(fate.lapsed and fate.stage == "open" for fate in fates),
         )
 
     def _problem(self, problem: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from acx.exchange.clock import Clock, hour_text
 from acx.exchange.errors import GovernanceError, LeadError, Unavailable
@@ -36,6 +36,25 @@ _POLL_SECONDS: Final = 0.05
 _ID: Final = re.compile(ID_PATTERN)
 
 _log = logging.getLogger("acx.exchange.governance")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What an operator tried and the rules do not allow.
+
+    Attributes:
+        at: UTC hour.
+        operator: who tried.
+        act: what.
+        target: the id it was about, or empty.
+        reason: why it was refused.
+    """
+
+    at: str
+    operator: str
+    act: str
+    target: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -134,7 +153,7 @@ class Decisions:
             yield
         except GovernanceError as error:
             about = target if _ID.match(target) else ""
-            _log.warning("refused", extra={"act": act, "operator": operator, "target": about})
+            _log.info("refused", extra={"act": act, "operator": operator, "target": about})
             with self.database.write() as connection:
                 connection.execute(
                     insert(refusals).values(
@@ -146,6 +165,14 @@ class Decisions:
                     )
                 )
             raise
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What was refused, the oldest first."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(refusals).order_by(refusals.c.id))
+            return tuple(
+                Refusal(row.at, row.operator, row.act, row.target, row.reason) for row in rows
+            )
 
     def signatory(self, connection: Connection, name: str) -> Signatory:
         """An operator who signs now.

@@ -26,7 +26,7 @@ from acx.exchange.errors import Unavailable
 from acx.exchange.home import Home, Settings
 
 SECONDS: Final = 20.0
-KEPT_DAYS: Final = 7
+KEPT_DAYS: Final = 1
 """Files in `outgoing/` that nobody has fetched by then are deleted: they name people."""
 
 _log = logging.getLogger("acx.exchange.letters")

@@ -137,7 +137,7 @@ class Pages:
             "/dispute/file",
             _hidden("proof", shown.sealed)
             + self._select("report", "file_report", reports)
-            + self._select("code", "file_code", why)
+            + self._choices("code", "file_code", why)
             + f"<label for='text'>{self._text('file_text')}</label>"
             f"<textarea id='text' name='text' rows='10' maxlength='{MAX_TEXT}'></textarea>"
             + self._input("contact", "file_contact", kind="email", value=contact, complete="email"),
@@ -180,6 +180,15 @@ class Pages:
 
     def _link(self, address: str, name: str) -> str:
         return f"<p><a href='{address}'>{self._text(name)}</a></p>"
+
+    def _choices(self, name: str, legend: str, options: Iterable[tuple[str, str]]) -> str:
+        """One of few, each a whole sentence that has to be read."""
+        inner = "".join(
+            f"<label><input type='radio' name='{name}' value='{escape(value)}' required>"
+            f"{escape(says)}</label>"
+            for value, says in options
+        )
+        return f"<fieldset><legend>{self._text(legend)}</legend>{inner}</fieldset>"
 
     def _paragraph(self, name: str, **values: object) -> str:
         return f"<p>{self._text(name, **values)}</p>"
