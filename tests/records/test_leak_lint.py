@@ -147,6 +147,12 @@ def test_the_name_is_found_where_it_is_coded_or_invisible(field: str, written: s
     assert ("name", "removed") in found(field, written)
 
 
+def test_a_title_loses_only_the_words_of_the_name() -> None:
+    product = Product(title="Kaufhalle Nord red bag of k4ufhalle-nord")
+    cleaned = clean(draft({"name": ("Chen",)}, (product,)), STORE)
+    assert cleaned.report.products == (Product(title="bag of red"),)
+
+
 def test_a_name_that_is_spread_over_values_is_found() -> None:
     report = draft({"alias": ("Chen Wei", "Kaufhalle", "Nord GmbH", "Chen Bags")})
     cleaned = clean(report, STORE)

@@ -194,6 +194,7 @@ def _reject(drafts: Iterable[Draft], rejects: Rejects) -> None:
     """Rows that were read and must not or cannot be said."""
     for draft in drafts:
         if draft.action == "rejected":
+            rejects.accepted -= 1
             rejects.add(
                 file=draft.file,
                 line=draft.line,

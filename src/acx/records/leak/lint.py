@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import InvalidOperation
 from functools import lru_cache
@@ -76,7 +76,7 @@ _MAX_WORDS: Final = {"address": 60, "products.title": 80} | dict.fromkeys(
     ("email", "phone", "tax_id", "registration_no", "website", "contact", "handle", "country"), 8
 )
 _MAX_PARTS: Final = 4
-"""Values of a field that a name may be spread over."""
+"""Values of a field, or words of a title, that a name may be spread over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +291,15 @@ def _cut(rule: Rule, expression: re.Pattern[str], value: str, why: str) -> _Verd
     return _Verdict(rule, "coarsened", why, left)
 
 
+def _fewest(parts: Sequence[str], names: Callable[[str], bool]) -> slice | None:
+    """The fewest neighbouring parts that together name the contributor."""
+    for count in range(1, min(_MAX_PARTS, len(parts)) + 1):
+        for first in range(len(parts) - count + 1):
+            if names(" ".join(parts[first : first + count])):
+                return slice(first, first + count)
+    return None
+
+
 class _Lint:
     """One report's lint: goes through its values and notes what it finds."""
 
@@ -357,12 +366,8 @@ class _Lint:
         """The fewest neighbouring values that together name the contributor."""
         if len(values) < 2 or self._rules.spread(field, " ".join(values)) is None:
             return ()
-        for count in range(2, min(_MAX_PARTS, len(values)) + 1):
-            for first in range(len(values) - count + 1):
-                parts = values[first : first + count]
-                if self._rules.spread(field, " ".join(parts)):
-                    return parts
-        return ()
+        fewest = _fewest(values, lambda text: bool(self._rules.spread(field, text)))
+        return values[fewest] if fewest else ()
 
     def evidence(self, all_evidence: tuple[Evidence, ...]) -> Iterator[Evidence]:
         for index, evidence in enumerate(all_evidence):
@@ -400,10 +405,7 @@ class _Lint:
         title = self._without_particulars(index, title)
         verdict = self._verdict("products.title", title)
         if verdict is not None:
-            words = [word for word in title.split() if not self._verdict("products.title", word)]
-            left = " ".join(words)
-            # The words may be harmless, and their sequence not.
-            left = "" if self._verdict("products.title", left) else left
+            left = self._without_words(title)
             action: Action = "coarsened" if left else "removed"
             self._note("products.title", index, title, replace(verdict, action=action, left=left))
             title = left
@@ -415,6 +417,16 @@ class _Lint:
             why = "in order its words would find the listing"
             self._note("products.title", index, title, _Verdict("title", "coarsened", why, tokens))
         return tokens
+
+    def _without_words(self, title: str) -> str:
+        """A title without the words that name the contributor, alone or in their sequence."""
+        words = title.split()
+        while self._verdict("products.title", " ".join(words)):
+            fewest = _fewest(words, lambda text: bool(self._verdict("products.title", text)))
+            if not fewest:
+                return ""
+            del words[fewest]
+        return " ".join(words)
 
     def _without_particulars(self, index: int, title: str) -> str:
         for _ in range(_MAX_ROUNDS):
