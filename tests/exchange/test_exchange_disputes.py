@@ -13,6 +13,7 @@ from tests.exchange.acting import Actor, Draft, SetClock, event_at, feed, folded
 from tests.exchange.founding import Founded
 
 from acx.exchange.errors import GovernanceError, NotAuthorised, ReportClosed, UnknownReport
+from acx.exchange.governance import codes
 from acx.exchange.governance.disputes import Case
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
@@ -327,3 +328,11 @@ def view(service: Service, draft: Draft) -> ReportView:
     found = folded(service).get(draft.event.report)
     assert found is not None
     return found
+
+
+def test_the_published_codes_are_those_that_are_taken() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "governance.md").read_text(encoding="utf-8")
+    for what, listed in codes.LISTS.items():
+        assert f"(`{what}`)" in page
+        for code, says in listed.items():
+            assert f"| `{code}` | {says} |" in page

@@ -20,7 +20,8 @@ DISPUTE: Final[Codes] = {
     "no_standard": "The standard of proof that the report states was not met.",
     "wrong_data": "Some of the data in the record is not mine, or no longer.",
     "cleared": "A court, an authority or the rights owner has decided otherwise since.",
-    "unlawful": "The record is unlawful for another reason, or I object to it (GDPR, article 21).",
+    "objection": "I object to the record on grounds of my situation (GDPR, article 21).",
+    "unlawful": "The record is unlawful for another reason.",
 }
 """Why the accused contests a report."""
 
