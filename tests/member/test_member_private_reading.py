@@ -79,8 +79,8 @@ def writings(value: str, field: str, matching_key: bytes) -> Iterator[bytes]:
 
 @pytest.fixture
 def home(exchange: LyingExchange, url: str, tmp_path: Path) -> Path:
-    exchange.report("Quirina Zanzibari Vossler")
     Member.join(format_invite(exchange.invite(url)), tmp_path / "home", arguments=FAST)
+    exchange.report("Quirina Zanzibari Vossler")
     Member.open(tmp_path / "home", FAST).sync()
     return tmp_path / "home"
 

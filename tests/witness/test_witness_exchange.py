@@ -14,7 +14,8 @@ import pytest
 from tests.exchange.founding import fast_directory
 from tests.witness.witnessing import eventually, serving, witnessing
 
-from acx.exchange.errors import GovernanceError, LogBehind
+from acx.exchange.errors import GovernanceError, LogBehind, Unavailable
+from acx.exchange.governance import decisions
 from acx.exchange.home import Home
 from acx.exchange.sequencer import sequencer
 from acx.exchange.service import Exchange
@@ -207,6 +208,7 @@ def test_a_fork_beside_the_log_is_never_cosigned_and_stops_itself(
     home: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequencer, "STUCK_SECONDS", 0.0)
+    monkeypatch.setattr(decisions, "SETTLE_SECONDS", 1.0)
     with witnessing(directory / "w", log_key(home)) as serving_:
         configured(home, serving_)
         shutil.copytree(home, directory / "fork")
@@ -220,7 +222,8 @@ def test_a_fork_beside_the_log_is_never_cosigned_and_stops_itself(
             other.invite("X")
             eventually(lambda: forked.published.size > common)
             eventually(lambda: forked.sequencer.publisher.largest_signed > forked.published.size)
-            other.invite("Y")
+            with pytest.raises(Unavailable):
+                other.invite("Y")
             eventually(lambda: not forked.ready)
             assert forked.cosigned.size == common
 

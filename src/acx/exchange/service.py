@@ -366,6 +366,7 @@ class Exchange(AbstractContextManager["Exchange"]):
         with self._deciding() as connection:
             plan(connection, Planned("act", Act(act="configured", code=name, target=digest)))
             self.settings = self.home.change_settings(**changes)
+            self._decisions.settings = self.settings
 
     def erase(self, report: str, code: str, by: str) -> str:
         """Propose that a report be erased; give the proposal's id. See `Retention.erase`."""
