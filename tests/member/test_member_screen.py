@@ -248,10 +248,13 @@ def test_hits_of_some_reports_are_those_of_all_about_them(
     first = exchange.report("Maria Lopez Garcia")
     exchange.report("Maria Lopez Garcia")
     update(replica, url)
-    some = Screener(replica, reports=[first, "a" * 26])
+    screener = Screener(replica)
+    sellers = screener.sellers(accounts_frame([INNOCENT, MARIA]))
+    whole = screener.screen_all(sellers)
+    some = screener.screen_for([first, "a" * 26], sellers)
+    assert some.equals(whole.filter(pl.col("report_id") == first))
     assert len(some) == 1
-    assert [hit.report_id for hit in some.check(MARIA)] == [first]
-    assert msgspec.json.encode(some.check(MARIA))
+    assert msgspec.json.encode(screener.check(MARIA))
 
 
 def test_screens_checks_and_refuses_by_the_weights_that_settings_name(

@@ -144,21 +144,25 @@ def screen(
             },
         ) as (replica, settings),
         reading(ctx, out=out, **options) as given,
-        progress("screening", quiet=as_json),
+        progress("screening", quiet=as_json) as told,
     ):
-        accounts = pl.concat(
+        memory = SinceLast(_memory(home), sellers, level) if since_last else None
+        hits, warning = screen_sellers(
+            replica,
             read_accounts(
                 sellers,
                 rejects=given.rejects,
                 mapping=given.mapping,
                 encoding=given.encoding,
                 carry=carry,
-            )
+            ),
+            settings=settings,
+            level=level,
+            prior=prior,
+            carry=carry,
+            home=None if replica_directory else home,
+            progress=told,
         )
-        hits, warning = screen_sellers(
-            replica, accounts, settings=settings, level=level, prior=prior, carry=carry
-        )
-        memory = SinceLast(_memory(home), sellers, level) if since_last else None
         found = hits if memory is None else memory.changes(hits, replica)
         write_table([found], out, joiners={"reasons": ";"})
         if memory is not None:
@@ -169,10 +173,11 @@ def screen(
         if warning:
             note(f"acx: warning: {warning}")
         levels = {name: counts.get(name, 0) for name in ("exact", "strong", "possible")}
+        screened = given.rejects.accepted
         if as_json and out != "-":
-            print_json({"sellers": len(accounts), "hits": levels, "out": out})
+            print_json({"sellers": screened, "hits": levels, "out": out})
         elif out != "-":
-            note(f"{len(accounts)} sellers: {_words(levels)} -> {out}")
+            note(f"{screened} sellers: {_words(levels)} -> {out}")
 
 
 def _memory(home: Path | None) -> Path:
@@ -253,7 +258,14 @@ def check(
         "weights": None if weights is None else str(weights),
     }
     with opened(home, replica_directory, arguments) as (replica, settings):
-        hits, warning = check_account(replica, account, settings=settings, level=level, prior=prior)
+        hits, warning = check_account(
+            replica,
+            account,
+            settings=settings,
+            level=level,
+            prior=prior,
+            home=None if replica_directory else home,
+        )
         if warning:
             note(f"acx: warning: {warning}")
         drawn = _waterfalls(hits, account, replica, settings) if explain or explain_out else []

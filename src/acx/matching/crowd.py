@@ -6,12 +6,14 @@ weighed it. Keys are the index's: digests under its secret.
 
 from __future__ import annotations
 
+import hmac
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from acx.matching.compiled import I32, SOURCES_DIGEST, U64, kernel
+from acx.matching.storage import Secret
 from acx.matching.table import Table, fill_directory, locate
 
 
@@ -32,28 +34,34 @@ class Crowd(NamedTuple):
     counts: I32
     accounts: int
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, secret: Secret) -> bytes:
         """As it is kept; `read_crowd` reads it."""
-        kept = _Kept(SOURCES_DIGEST, self.accounts, self.keys.tobytes(), self.counts.tobytes())
+        mark = _mark(secret)
+        kept = _Kept(mark, self.accounts, self.keys.tobytes(), self.counts.tobytes())
         return msgspec.msgpack.encode(kept)
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    sources: str
+    mark: bytes
     accounts: int
     keys: bytes
     counts: bytes
 
 
-def read_crowd(data: bytes) -> Crowd | None:
-    """The crowd that was kept; None if it is damaged, or another version of acx counted it."""
+def _mark(secret: Secret) -> bytes:
+    """Tells which index's keys were counted, and by which version of acx."""
+    return hmac.digest(secret.key, f"crowd/{SOURCES_DIGEST}".encode(), "sha256")
+
+
+def read_crowd(data: bytes, secret: Secret) -> Crowd | None:
+    """The crowd that was kept; None if it is damaged, of another index or another version's."""
     try:
         kept = msgspec.msgpack.decode(data, type=_Kept)
         keys = np.frombuffer(bytearray(kept.keys), np.uint64)
         counts = np.frombuffer(bytearray(kept.counts), np.int32)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
         return None
-    if kept.sources != SOURCES_DIGEST or len(keys) != len(counts):
+    if kept.mark != _mark(secret) or len(keys) != len(counts):
         return None
     return Crowd(keys, *fill_directory(keys), counts, kept.accounts)
 

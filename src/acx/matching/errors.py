@@ -19,6 +19,10 @@ class BadIndex(MatchingError):
     """An index on disk is missing, damaged or of another version: build it again."""
 
 
+class NoIndex(BadIndex):
+    """There is no index where one was looked for."""
+
+
 class BadWeights(MatchingError):
     """Weights that cannot be matched with: estimate them again."""
 

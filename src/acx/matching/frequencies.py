@@ -16,6 +16,9 @@ UNSEEN_WORD: Final = 2.0e-5
 """Share of accounts that have a word which nobody has been seen with."""
 WORD_SAMPLE: Final = 2000.0
 """How many accounts that share is worth, against those that were counted."""
+ELSEWHERE: Final = 8192.0
+"""Accounts taken as seen beside those at hand: among a few, a value that two reports of one actor
+have is not one that everybody has."""
 
 
 class Frequencies(NamedTuple):
@@ -57,7 +60,7 @@ def rarity(frequencies: Frequencies, key: np.uint64, floor: float) -> float:
     if count == 0:
         return floor
     unrelated = count * (count / (count + CLUSTER)) ** 2
-    bits = -np.log2(unrelated / frequencies.accounts)
+    bits = -np.log2(unrelated / (frequencies.accounts + ELSEWHERE))
     if bits < 0:
         return 0.0
     return min(floor, bits)

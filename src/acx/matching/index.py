@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -55,8 +55,13 @@ BATCH: Final = 1 << 15
 """Accounts that a thread prepares and screens at a time."""
 
 RECENT_SUBJECTS: Final = 4096
+FEW_IDS: Final = 1024
+"""So many ids are looked up one by one."""
 RECENT_SHARE: Final = 0.05
 """Recent subjects join the others once they are more than so many, and than that share of them."""
+
+PART: Final = 0.5
+"""A file with a smaller share of a seller base's accounts is a part of it, not the next one."""
 
 Frames: TypeAlias = pl.DataFrame | Iterable[pl.DataFrame]
 """Accounts, all at once or batch by batch."""
@@ -81,6 +86,7 @@ class Segment:
     ids: pl.Series
     subjects: Subjects
     file: SegmentFile | None = None
+    _hashed: list[tuple[U64, I64]] = field(default_factory=list)
 
     @classmethod
     def of(cls, frames: Frames, options: MatchOptions, secret: U64) -> Segment:
@@ -111,8 +117,24 @@ class Segment:
 
     def rows_of(self, ids: pl.Series) -> I64:
         """Rows of those of some subjects that still count."""
-        known = self.ids.is_in(ids.implode()).to_numpy()
-        return np.flatnonzero(known & (self.subjects.alive == 1))
+        alive = self.subjects.alive
+        if len(ids) > FEW_IDS:
+            return np.flatnonzero(self.ids.is_in(ids.implode()).to_numpy() & (alive == 1))
+        if not self._hashed:
+            hashes = self.ids.hash().to_numpy()
+            order = np.argsort(hashes)
+            self._hashed.append((hashes[order], order))
+        hashes, order = self._hashed[0]
+        wanted = ids.hash().to_numpy()
+        first = np.searchsorted(hashes, wanted, "left")
+        last = np.searchsorted(hashes, wanted, "right")
+        rows = [
+            row
+            for each, a, b in zip(ids.to_list(), first.tolist(), last.tolist(), strict=True)
+            for row in order[a:b].tolist()
+            if alive[row] and self.ids[row] == each
+        ]
+        return np.array(sorted(set(rows)), np.int64)
 
     def remove(self, rows: I64) -> None:
         """Let subjects be found no more, and forget what was known of them."""
@@ -293,16 +315,34 @@ class SubjectIndex:
 
     def add(self, subjects: pl.DataFrame) -> None:
         """Add subjects; those with an id that is known replace the ones before."""
-        self.remove(subjects["id"])
         secret = self._base.subjects.table.secret
         added = Segment.of(subjects, self._options, secret)
+        added.remove(self._known(added))
+        ids = added.ids.gather(added.alive())
         if self._crowd is not None:
             count_crowd(self._crowd, added.subjects.table)
+        self.remove(ids)
         self._recent = self._recent.with_those_of(added)
-        self._size += len(subjects)
+        self._size += len(ids)
         if len(self._recent.ids) > max(RECENT_SUBJECTS, RECENT_SHARE * len(self._base.ids)):
             self._base = self._base.with_those_of(self._recent)
             self._recent = Segment.of(_nobody(), self._options, secret)
+
+    def _known(self, added: Segment) -> I64:
+        """Rows of subjects that are in the index exactly as they are."""
+        rows = {subject: row for row, subject in enumerate(added.ids.to_list())}
+        known = []
+        for segment in (self._base, self._recent):
+            for row in segment.rows_of(added.ids).tolist():
+                other = rows[segment.ids[row]]
+                before = held_of(segment.subjects.profiles, row)
+                after = held_of(added.subjects.profiles, other)
+                if all(
+                    np.array_equal(x[a:b], y[c:d])
+                    for (_, x, a, b), (_, y, c, d) in zip(before, after, strict=True)
+                ):
+                    known.append(other)
+        return np.array(sorted(known), np.int64)
 
     def remove(self, ids: Sequence[str] | pl.Series) -> None:
         """Let subjects be found no more, at once; ids that are not known are passed over."""
@@ -320,7 +360,7 @@ class SubjectIndex:
     @property
     def crowd(self) -> Crowd:
         """How common the subjects' values are in the seller base that was observed."""
-        return self._crowd or crowd_of(self._tables, self._observed)
+        return crowd_of(self._tables, self._observed)
 
     def weigh_among(self, crowd: Crowd) -> None:
         """Count a seller base that was observed before, in place of any other."""
@@ -336,6 +376,19 @@ class SubjectIndex:
         )
         self.weigh_among(sellers.crowd)
         return sellers
+
+    def screen_all(self, sellers: Sellers) -> pl.DataFrame:
+        """All hits of an indexed seller base, as `screen` gives them."""
+        frequencies = self.frequencies()
+
+        def screened(start: int) -> pl.DataFrame:
+            rows = np.arange(start, min(start + BATCH, len(sellers)))
+            shown = pl.DataFrame([sellers.ids.gather(rows).alias("account_id")])
+            places = self._places(selected(sellers.profiles, rows))
+            return self._shown(shown, *places, frequencies, 0)
+
+        parts = stream(screened, range(0, len(sellers), BATCH))
+        return _sorted(pl.concat([pl.DataFrame(schema=HITS), *parts]))
 
     def screen_for(self, subjects: Sequence[str], sellers: Sellers) -> pl.DataFrame:
         """Hits of a few subjects in a seller base: those among what `screen` would find.
@@ -379,6 +432,7 @@ class SubjectIndex:
         accounts: Frames,
         *,
         observe: bool = False,
+        part_of: Crowd | None = None,
         carry: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> pl.DataFrame:
@@ -388,7 +442,10 @@ class SubjectIndex:
 
         Args:
             accounts: frames with the columns of an account.
-            observe: learn from these accounts, before any is screened, how common values are.
+            observe: learn from these accounts, and from no others any more, how common values
+                are, before any is screened.
+            part_of: a larger seller base that was observed before; where these are fewer than
+                `PART` of it, they are weighed among its accounts, and nothing is learnt.
             carry: columns that hits show of their account.
             progress: told how many accounts were read, then how many of them were screened.
 
@@ -402,6 +459,7 @@ class SubjectIndex:
             )
             total = None
             if observe:
+                self._forget_sellers()
                 total = 0
                 for batch in batches:
                     self._count(batch)
@@ -409,6 +467,8 @@ class SubjectIndex:
                     total += batch.rows
                     if progress is not None:
                         progress(total, None)
+                if part_of is not None and total < PART * part_of.accounts:
+                    self.weigh_among(part_of)
                 batches = spool
             hits = [pl.DataFrame(schema=HITS)]
             done = 0
@@ -486,6 +546,11 @@ class SubjectIndex:
         base, recent = self._tables
         keys = keys_of(profiles, base.secret)
         return profiles, located(base, keys), located(recent, keys)
+
+    def _forget_sellers(self) -> None:
+        self._crowd, self._observed = None, 0
+        for table in self._tables:
+            table.sellers.fill(0)
 
     def _count(self, batch: Prepared) -> None:
         base, recent = self._tables

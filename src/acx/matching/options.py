@@ -15,6 +15,7 @@ class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         level: weakest level to return, `exact`, `strong` or `possible`.
         prior: share of accounts expected to be somebody among the subjects.
         default_country: where national phone numbers are tried after the account's countries.
+        subjects_country: the same for subjects; None where it is `default_country` too.
         matching_key: the exchange's; with it, `h1:` digests of the subjects match plain values.
         same_file: both sides are one file: a row is not compared with itself.
         weights: the model's, where they were estimated; None for the shipped ones.
@@ -23,6 +24,7 @@ class MatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "possible"
     prior: float = DEFAULT_PRIOR
     default_country: str = ""
+    subjects_country: str | None = None
     matching_key: bytes | None = None
     same_file: bool = False
     weights: Weights | None = None

@@ -59,17 +59,18 @@ def of_frame(accounts: pl.DataFrame, options: MatchOptions, *, subjects: bool = 
         options: how to match.
         subjects: they are those who may be found.
     """
+    country = options.default_country
+    if subjects and options.subjects_country is not None:
+        country = options.subjects_country
     if options.matching_key is not None:
-        accounts = digest_frame(
-            accounts, options.matching_key, options.default_country, every=not subjects
-        )
+        accounts = digest_frame(accounts, options.matching_key, country, every=not subjects)
     rows = len(accounts)
     empty = Values(np.zeros(rows + 1, np.int64), text.text_of([]))
     columns = {
         column: text.lists_column(accounts[column]) if column in accounts.columns else empty
         for column in FIELDS[1:]
     }
-    return _prepare(columns, rows, options.default_country)
+    return _prepare(columns, rows, country)
 
 
 def of_account(account: Account, options: MatchOptions) -> Profiles:

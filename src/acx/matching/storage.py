@@ -23,7 +23,7 @@ import numpy as np
 from acx.matching.arrays import BLOCK, bytes_of, crypted, leaves
 from acx.matching.candidates import Subjects
 from acx.matching.compiled import SOURCES_DIGEST, U64
-from acx.matching.errors import BadIndex
+from acx.matching.errors import BadIndex, NoIndex
 from acx.matching.text import Text
 from acx.matching.threads import in_threads
 
@@ -89,7 +89,8 @@ class SegmentFile:
         """Map a file into memory and decrypt its values.
 
         Raises:
-            BadIndex: there is none, it is damaged, or another version of acx made it.
+            NoIndex: there is none.
+            BadIndex: it is damaged, or another version of acx made it.
         """
         self.path = path
         try:
@@ -110,7 +111,7 @@ class SegmentFile:
             given |= {n: self._mapped(n) for n in self._arrays if n not in opened} | opened
             self.stored: Stored = _built(Stored, given.__getitem__)
         except FileNotFoundError:
-            raise BadIndex(f"{path}: no index; {AGAIN}") from None
+            raise NoIndex(f"{path}: no index; {AGAIN}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadIndex(f"{path}: the index is damaged ({error}); {AGAIN}") from None
 
@@ -193,6 +194,7 @@ def write_segment(path: Path, stored: Stored, secret: Secret, about: Mapping[str
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError as error:
+        fresh.unlink(missing_ok=True)
         raise BadIndex(f"{path}: cannot write the index ({error.strerror})") from None
     return generation
 

@@ -74,9 +74,9 @@ if TYPE_CHECKING:
     from acx.matching.index import Progress as Screening
     from acx.member.brand import Brand
     from acx.member.planner import Planner
-    from acx.member.screen import Hit
+    from acx.member.screen import Hit, Screener
     from acx.member.statement import Terms
-    from acx.member.watch import Item
+    from acx.member.watch import Item, SellerBase
     from acx.records.account import Account
     from acx.records.files.reports import ReportRow
     from acx.records.leak import Contributor
@@ -333,6 +333,10 @@ class Member:
         if needs_recovery(wallet):
             recover(wallet, replica)
         IssuerKeys(wallet, replica).renew(client)
+        if replica.index_is_due:
+            from acx.member.index import update
+
+            update(replica, patience=0)
         return synced
 
     def backup(self, path: Path, passphrase: bytes) -> None:
@@ -778,7 +782,7 @@ class Member:
 
     def watch(
         self,
-        sellers: pl.DataFrame | None = None,
+        sellers: pl.DataFrame | SellerBase | None = None,
         *,
         level: str = "possible",
         prior: float | None = None,
@@ -796,6 +800,7 @@ class Member:
                 default_country=self.settings.default_country,
                 weights=self.settings.weights,
                 threads=self.settings.threads,
+                home=self.home,
             )
 
     @contextmanager
@@ -888,12 +893,14 @@ class Member:
 
 def screen(
     replica: Replica,
-    accounts: pl.DataFrame,
+    accounts: Frames,
     *,
     settings: Settings,
     level: str = "possible",
     prior: float | None = None,
     carry: Sequence[str] = (),
+    home: Path | None = None,
+    progress: Screening | None = None,
 ) -> tuple[pl.DataFrame, str]:
     """Screen a seller base.
 
@@ -904,6 +911,8 @@ def screen(
         level: weakest level to give.
         prior: share of accounts expected to be somebody reported.
         carry: columns that hits show of their account.
+        home: the member's directory, if the replica is its; see `acx.member.screen.Screener`.
+        progress: told how many accounts were read, then how many of them were screened.
 
     Returns:
         Hits, most probable first, and a warning or nothing.
@@ -911,17 +920,8 @@ def screen(
     Raises:
         ReplicaError: the replica is too old.
     """
-    from acx.member.screen import Screener, require_fresh
-
-    warning = require_fresh(replica, settings.max_age)
-    screener = Screener(
-        replica,
-        level=level,
-        prior=prior,
-        default_country=settings.default_country,
-        weights=settings.weights,
-    )
-    return screener.screen(accounts, carry), warning
+    screener, warning = _screener(replica, settings, level, prior, home)
+    return screener.screen(accounts, carry, progress), warning
 
 
 def check(
@@ -931,8 +931,16 @@ def check(
     settings: Settings,
     level: str = "possible",
     prior: float | None = None,
+    home: Path | None = None,
 ) -> tuple[list[Hit], str]:
     """Check one account, as at a sign-up: its hits, and a warning or nothing."""
+    screener, warning = _screener(replica, settings, level, prior, home)
+    return screener.check(account), warning
+
+
+def _screener(
+    replica: Replica, settings: Settings, level: str, prior: float | None, home: Path | None
+) -> tuple[Screener, str]:
     from acx.member.screen import Screener, require_fresh
 
     warning = require_fresh(replica, settings.max_age)
@@ -942,8 +950,9 @@ def check(
         prior=prior,
         default_country=settings.default_country,
         weights=settings.weights,
+        home=home,
     )
-    return screener.check(account), warning
+    return screener, "; ".join(filter(None, (warning, screener.warning)))
 
 
 def _lint_warnings(contributor: Contributor) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ from acx.records.state import ReportView, State
 DATABASE_FILE: Final = "replica.db"
 KEY_FILE: Final = "key"
 EVIDENCE_DIRECTORY: Final = "evidence"
+INDEX_SIZE_FILE: Final = "size"
+INDEX_DUE: Final = 1000
+"""Reports that have changed until the matching index is written again."""
 SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -247,8 +250,25 @@ class Replica:
 
     @property
     def index_directory(self) -> Path:
-        """Where indexes made of this replica are cached; its writer wipes it on erasure."""
+        """Where the matching index is kept; the writer takes out at once what no longer counts."""
         return self.directory / "index"
+
+    @property
+    def index_is_due(self) -> bool:
+        """Whether so much has changed since the index was written that it should be again."""
+        try:
+            size = int((self.index_directory / INDEX_SIZE_FILE).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            size = 0
+        return self.changed_since(size) >= INDEX_DUE
+
+    def changed_since(self, size: int) -> int:
+        """How many reports have changed after the log had this size."""
+        with self.explained():
+            (count,) = self.connection.execute(
+                "SELECT count(*) FROM report WHERE changed > ? AND state <> ''", (size,)
+            ).fetchone()
+        return int(count)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

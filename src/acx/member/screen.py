@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import polars as pl
 
-from acx.matching import MatchOptions, SubjectIndex
+from acx.matching import MatchOptions
+from acx.matching.crowd import Crowd, read_crowd
+from acx.matching.index import Frames, Progress
+from acx.matching.sellers import Sellers
 from acx.matching.weights import load
 from acx.member.errors import ReplicaError
+from acx.member.index import SCREENED_STATES, ReportIndex, secret_of
 from acx.member.replica import Replica
-from acx.records.account import LIST_FIELDS, SUBJECT_FIELDS, Account
-from acx.records.state import ReportView, State
+from acx.member.since_last import DIRECTORY
+from acx.records.account import Account
+from acx.records.files import AtomicFile
+from acx.records.state import State
 
-SCREENED_STATES: Final[tuple[State, ...]] = ("active", "disputed", "suspended")
-"""Reports that can hit; those of a suspended one are capped at `possible`."""
 STALE_SECONDS: Final = 24 * 3600
 LEVELS: Final = ("exact", "strong", "possible")
 
@@ -36,27 +41,27 @@ COLUMNS: Final = (
 )
 """Columns of HITS, in their order; `change` follows with `--since-last`, carried columns last."""
 
-_TEXTS: Final = pl.List(pl.String)
+MATCHED: Final = ("account_id", "subject_id", "level", "probability", "reasons")
+CROWD_FILE: Final = "sellers"
+"""How common values are in the seller base that was screened last."""
+
 _ROW: Final = (pl.String, pl.String, pl.Int64, pl.String)
 _REPORT: Final = pl.Struct(
     {
-        "account": pl.Struct(
-            {name: _TEXTS if name in LIST_FIELDS else pl.String() for name in SUBJECT_FIELDS}
-        ),
         "conduct": pl.String,
-        "confirmed_by": _TEXTS,
+        "confirmed_by": pl.List(pl.String),
         "confirmed_on": pl.String,
     }
 )
-"""What screening takes of a report's JSON; the rest is passed over."""
-_STANDING: Final = (
-    "report_id",
-    "report_state",
-    "contributors",
-    "conduct",
-    "confirmed_by",
-    "confirmed_on",
-)
+"""What hits show of a report's JSON; the rest is passed over."""
+
+
+class _Confirmed(msgspec.Struct, frozen=True):
+    """The same, of one report."""
+
+    conduct: str
+    confirmed_by: tuple[str, ...]
+    confirmed_on: str
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +95,11 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Screener:
-    """What a replica says, indexed once and asked often."""
+    """What a replica says, indexed once and asked often.
+
+    Attributes:
+        warning: what to tell about the index; empty for nothing.
+    """
 
     def __init__(
         self,
@@ -101,9 +110,9 @@ class Screener:
         default_country: str = "",
         weights: str = "",
         states: Sequence[State] = SCREENED_STATES,
-        reports: Iterable[str] | None = None,
+        home: Path | None = None,
     ) -> None:
-        """Index the reports that can hit.
+        """Open the index of the reports that can hit.
 
         Args:
             replica: what is known.
@@ -112,70 +121,119 @@ class Screener:
             default_country: where national phone numbers are tried last.
             weights: file of estimated weights to match with; the shipped ones without.
             states: reports in these states can hit.
-            reports: only these reports, for what has just changed.
+            home: the member's directory, if the replica is its: the index is kept there, and how
+                common values are in the seller base.
 
         Raises:
             BadWeights: the file of weights is none.
         """
+        self._replica = replica
         self._level = level
-        with replica.snapshot():
-            self.log_size = replica.size
-            self.synced = replica.synced
-            views = (
-                replica.reports(*states)
-                if reports is None
-                else [
-                    view
-                    for view in map(replica.report, reports)
-                    if view is not None and view.state in states
-                ]
-            )
-            subjects, standings = _tables(views)
-        self._standings = standings
+        self._states = states
+        self._crowd_file = home / DIRECTORY / CROWD_FILE if home is not None else None
+        self._secret = secret_of(replica)
         base = MatchOptions()
-        self._index = SubjectIndex.build(
-            subjects,
-            options=MatchOptions(
-                # A strong hit on a suspended report is shown as possible: ask for all there is.
-                level="possible" if "suspended" in standings["report_state"] else level,
-                prior=base.prior if prior is None else prior,
-                default_country=default_country,
-                matching_key=replica.trust.matching_key,
-                weights=load(weights).table() if weights else None,
-            ),
+        options = MatchOptions(
+            # A strong hit on a suspended report is shown as possible: all are asked for.
+            level="possible",
+            prior=base.prior if prior is None else prior,
+            default_country=default_country,
+            matching_key=replica.trust.matching_key,
+            weights=load(weights).table() if weights else None,
         )
+        self._index = ReportIndex.open(replica, options, keep=home is not None)
+        self._crowd = self._kept_crowd()
+        self.warning = f"{self._index.note}; done" if self._index.note else ""
+        if self._crowd is not None:
+            self._index.subjects.weigh_among(self._crowd)
 
     def __len__(self) -> int:
-        return len(self._standings)
+        return len(self._index.subjects)
 
-    def screen(self, accounts: pl.DataFrame, carry: Sequence[str] = ()) -> pl.DataFrame:
+    @property
+    def log_size(self) -> int:
+        """Entries of the log that are known."""
+        return self._index.size
+
+    def refresh(self) -> list[str]:
+        """Catch up with the log; returns the reports that have changed."""
+        return self._index.refresh(self._replica)
+
+    def screen(
+        self,
+        accounts: Frames,
+        carry: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> pl.DataFrame:
         """Hits of a seller base, most probable first.
 
-        How common a value is among the accounts counts, so they come all at once, and once.
+        How common a value is among the accounts counts, so they come all at once. A file with a
+        small part of the seller base that was screened last is weighed among that one's accounts.
 
         Args:
             accounts: columns as `acx.records.account.FIELDS`, and those to carry.
             carry: columns that hits show of their account.
+            progress: told how many accounts were read, then how many of them were screened.
 
         Returns:
             `COLUMNS`, then those carried.
         """
-        self._index.observe(accounts)
-        return self._shown(self._index.screen(accounts), accounts, carry)
+        found = self._index.subjects.screen(
+            accounts, observe=True, part_of=self._crowd, carry=carry, progress=progress
+        )
+        self._keep_crowd(self._index.subjects.crowd)
+        return self._shown(found)
 
     def check(self, account: Account) -> list[Hit]:
         """Hits of one account, most probable first."""
-        accounts = accounts_frame([account])
-        hits = self._shown(self._index.screen(accounts), accounts, ())
-        return [msgspec.convert(row, Hit) for row in hits.iter_rows(named=True)]
+        hits = []
+        for found in self._index.subjects.check(account):
+            view = self._replica.report(found.subject_id)
+            if view is None or view.state not in self._states:
+                continue
+            level = "possible" if view.state == "suspended" else found.level
+            if LEVELS.index(level) > LEVELS.index(self._level):
+                continue
+            report = msgspec.json.decode(view.report_json, type=_Confirmed)
+            hits.append(
+                Hit(
+                    account_id=found.account_id,
+                    report_id=found.subject_id,
+                    level=level,
+                    probability=found.probability,
+                    reasons=tuple(found.reasons),
+                    report_state=view.state,
+                    contributors=view.contributors,
+                    conduct=report.conduct,
+                    confirmed_by=report.confirmed_by,
+                    confirmed_on=report.confirmed_on,
+                    log_size=self.log_size,
+                )
+            )
+        return hits
 
-    def _shown(
-        self, found: pl.DataFrame, accounts: pl.DataFrame, carry: Sequence[str]
-    ) -> pl.DataFrame:
+    def sellers(self, accounts: Frames) -> Sellers:
+        """Index a seller base, to be screened again and again as reports come."""
+        sellers = self._index.subjects.sellers(accounts)
+        self._keep_crowd(self._index.subjects.crowd)
+        return sellers
+
+    def screen_all(self, sellers: Sellers) -> pl.DataFrame:
+        """Hits of an indexed seller base, as `screen` gives them."""
+        return self._shown(self._index.subjects.screen_all(sellers))
+
+    def screen_for(self, reports: Sequence[str], sellers: Sellers) -> pl.DataFrame:
+        """Hits of a few reports in an indexed seller base: those among what `screen` gives."""
+        return self._shown(self._index.subjects.screen_for(reports, sellers))
+
+    def _shown(self, found: pl.DataFrame) -> pl.DataFrame:
         """Matches with the standing of their reports beside them."""
-        hits = (
+        carried = found.columns[len(MATCHED) :]
+        standings = self._standings(found["subject_id"].unique(maintain_order=True))
+        return (
             found.rename({"subject_id": "report_id"})
-            .join(self._standings, on="report_id", how="left", maintain_order="left")
+            # A report that was closed since the index was asked is not there.
+            .join(standings, on="report_id", how="inner", maintain_order="left")
             .with_columns(
                 level=pl.when(pl.col("report_state") == "suspended")
                 .then(pl.lit("possible"))
@@ -183,12 +241,37 @@ class Screener:
                 log_size=pl.lit(self.log_size, pl.Int64),
             )
             .filter(pl.col("level").is_in(LEVELS[: LEVELS.index(self._level) + 1]))
-            .select(COLUMNS)
+            .select(*COLUMNS, *carried)
         )
-        if not carry:
-            return hits
-        carried = accounts.select(pl.col("id").alias("account_id"), *carry)
-        return hits.join(carried, on="account_id", how="left", maintain_order="left")
+
+    def _standings(self, reports: pl.Series) -> pl.DataFrame:
+        with self._replica.snapshot():
+            views = [self._replica.report(report) for report in reports.to_list()]
+        rows = [
+            (view.id, view.state, view.contributors, view.report_json.decode())
+            for view in views
+            if view is not None and view.report_json and view.state in self._states
+        ]
+        names = ("report_id", "report_state", "contributors", "json")
+        return (
+            pl.DataFrame(rows, schema=dict(zip(names, _ROW, strict=True)), orient="row")
+            .with_columns(pl.col("json").str.json_decode(_REPORT))
+            .unnest("json")
+        )
+
+    def _kept_crowd(self) -> Crowd | None:
+        try:
+            data = self._crowd_file.read_bytes() if self._crowd_file is not None else b""
+        except OSError:
+            return None
+        return read_crowd(data, self._secret)
+
+    def _keep_crowd(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+        if self._crowd_file is not None:
+            self._crowd_file.parent.mkdir(mode=0o700, exist_ok=True)
+            with AtomicFile(self._crowd_file) as file:
+                file.write(crowd.to_bytes(self._secret))
 
 
 def require_fresh(replica: Replica, max_age_hours: float, now: float | None = None) -> str:
@@ -232,25 +315,3 @@ def accounts_frame(accounts: Iterable[Account]) -> pl.DataFrame:
         for account in accounts
     ]
     return pl.DataFrame(rows, schema=schema)
-
-
-def _tables(views: Iterable[ReportView]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Subjects as the matcher takes them, and the standing of their reports."""
-    rows = [
-        (view.id, view.state, view.contributors, view.report_json.decode())
-        for view in views
-        if view.report_json
-    ]
-    names = ("report_id", "report_state", "contributors", "json")
-    # Parsed as a column: at a million reports, one by one takes minutes.
-    frame = (
-        pl.DataFrame(rows, schema=dict(zip(names, _ROW, strict=True)), orient="row")
-        .with_columns(pl.col("json").str.json_decode(_REPORT))
-        .unnest("json")
-    )
-    subjects = (
-        frame.select(pl.col("report_id").alias("id"), "account")
-        .unnest("account")
-        .with_columns(pl.col(pl.String).fill_null(""), pl.col(_TEXTS).fill_null([]))
-    )
-    return subjects, frame.select(_STANDING)

@@ -30,7 +30,11 @@ class Unsealable(Exception):
 
 
 class Vault:
-    """Seals, opens and digests values under one key."""
+    """Seals, opens and digests values under one key.
+
+    Attributes:
+        index_key: 32 bytes for an index that lies beside what is sealed.
+    """
 
     def __init__(self, key: bytes) -> None:
         """`key` is 32 bytes; sealing and digesting use keys derived from it."""
@@ -38,6 +42,7 @@ class Vault:
             raise Unsealable
         self._cipher = AESGCM(_expand(key, b"seal"))
         self._digest_key = _expand(key, b"digest")
+        self.index_key = _expand(key, b"index")
 
     def seal(self, value: bytes, place: str) -> bytes:
         """Encrypt a value for one place (table and row), where alone it can be opened."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import msgspec
 import polars as pl
 
 from acx.log.errors import InconsistentLog, LogError
+from acx.matching.sellers import Sellers
 from acx.member.errors import BadAnswer, ExchangeError
 from acx.member.replica import Replica, StoredEntry
 from acx.member.screen import Hit, Screener
@@ -31,6 +32,7 @@ from acx.member.sync import Source, sync
 from acx.member.trusted_log import Opening
 from acx.member.wire import WireEntry
 from acx.member.writer import writing
+from acx.records.files import FileFormatError
 from acx.records.state import ReportView
 
 HEARTBEAT_SECONDS: Final = 60.0
@@ -105,18 +107,54 @@ class NewHit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     hit: Hit
 
 
-Item = Connected | Disconnected | NewEvent | NewHit
+class SellersRead(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sellers"):
+    """The seller base has changed, and was read again.
+
+    Attributes:
+        accounts: how many there are now.
+        problem: why it could not be read: the one before is still watched; empty if it could.
+    """
+
+    accounts: int
+    problem: str = ""
+
+
+Item = Connected | Disconnected | NewEvent | NewHit | SellersRead
+
+
+class SellerBase(Protocol):
+    """Own sellers, which change now and then."""
+
+    def read(self) -> Iterable[pl.DataFrame]:
+        """All of them."""
+
+    def stamp(self) -> object:
+        """Something that is another one once they have changed."""
+
+
+class _Frame:
+    """Sellers that do not change."""
+
+    def __init__(self, accounts: pl.DataFrame) -> None:
+        self._accounts = accounts
+
+    def read(self) -> Iterable[pl.DataFrame]:
+        return [self._accounts]
+
+    def stamp(self) -> object:
+        return None
 
 
 def watch(
     replica: Replica,
     feed: Feed,
-    sellers: pl.DataFrame | None = None,
+    sellers: pl.DataFrame | SellerBase | None = None,
     *,
     level: str = "possible",
     prior: float | None = None,
     default_country: str = "",
     weights: str = "",
+    home: Path | None = None,
     threads: int = 0,
     heartbeat: float = HEARTBEAT_SECONDS,
     clock: Callable[[], float] = time.time,
@@ -127,11 +165,12 @@ def watch(
     Args:
         replica: is brought and kept up to date; other processes may read it, and sync it too.
         feed: the exchange.
-        sellers: own sellers, to look for new hits in.
+        sellers: own sellers, to look for new hits in; they are read again when they change.
         level: weakest level of hits to tell.
         prior: share of accounts expected to be somebody reported.
         default_country: where national phone numbers are tried last.
         weights: file of estimated weights to match with; the shipped ones without.
+        home: the member's directory, where the matching index is kept.
         threads: that check signatures.
         heartbeat: seconds of silence after which the connection counts as dead.
         clock: seconds since 1970.
@@ -151,8 +190,10 @@ def watch(
         "prior": prior,
         "default_country": default_country,
         "weights": weights,
+        "home": home,
     }
-    with _Alerts(replica, sellers, options) as alerts:
+    base = _Frame(sellers) if isinstance(sellers, pl.DataFrame) else sellers
+    with _Alerts(replica, base, options) as alerts:
         while True:
             try:
                 synced = sync(replica, feed, threads=threads, clock=clock)
@@ -192,7 +233,7 @@ def _follow(
         target=_read, args=(feed.stream(size - 1, heartbeat), arrived), daemon=True
     ).start()
     entries: list[WireEntry] = []
-    while (sent := _next(arrived)) is not None:
+    while (sent := _next(arrived, alerts)) is not None:
         if isinstance(sent, Exception):
             raise sent
         if isinstance(sent, Future):
@@ -209,11 +250,14 @@ def _follow(
             _take_cosigned(replica, _decoded(sent.data, str))
 
 
-def _next(arrived: _Arrived) -> ServerSentEvent | Future[_Found] | Exception | None:
+def _next(
+    arrived: _Arrived, alerts: _Alerts
+) -> ServerSentEvent | Future[_Found] | Exception | None:
     """What happens next; Ctrl-C is heard meanwhile, whichever thread the system gives it to."""
     while True:
         with suppress(Empty):
             return arrived.get(timeout=1.0)
+        alerts.look_at_sellers()
 
 
 def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived) -> None:
@@ -255,23 +299,22 @@ class _Alerts:
     """
 
     def __init__(
-        self,
-        replica: Replica,
-        sellers: pl.DataFrame | None,
-        options: dict[str, Any],
+        self, replica: Replica, sellers: SellerBase | None, options: dict[str, Any]
     ) -> None:
         """Find what hits already, so that it is not told as new."""
         self.size = replica.size
         self._replica = replica
-        self._sellers = sellers
-        self._options = options
         self._changed: dict[str, None] = {}
         self._screening: Future[_Found] | None = None
         self._arrived: _Arrived = SimpleQueue()
         self._worker = ThreadPoolExecutor(1, "acx-screen")
         self._hits: _Hits = {}
+        self._sellers = sellers
+        self._screen: _Screen | None = None
         if sellers is not None:
-            self._hits = _found(replica, sellers, None, self._options)
+            self._stamps = [sellers.stamp()] * 2
+            self._screen = _Screen(replica.directory, sellers, options)
+            self._hits = self._screen.all().hits
 
     def __enter__(self) -> Self:
         """Nothing further."""
@@ -279,7 +322,9 @@ class _Alerts:
 
     def __exit__(self, *_: object) -> None:
         """Leave what is being looked for."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        if self._screen is not None:
+            self._worker.submit(self._screen.close)
+        self._worker.shutdown(wait=False)
 
     def tell(self, arrived: _Arrived) -> None:
         """Where to say from now on that hits were found."""
@@ -293,7 +338,7 @@ class _Alerts:
             items: list[Item] = [
                 self._event(entry, views) for entry in self._replica.entries(size - 1)
             ]
-        if self._sellers is not None:
+        if self._screen is not None:
             self._changed |= dict.fromkeys(views)
             self._look()
         return items
@@ -312,18 +357,36 @@ class _Alerts:
             items += self.changes(self._screening)
         return items
 
+    def look_at_sellers(self) -> None:
+        """Begin to read the seller base again, if it has changed and is being written no more."""
+        if self._sellers is None or self._screen is None or self._screening is not None:
+            return
+        stamp = self._sellers.stamp()
+        # Known, seen last: what has just changed may still be growing.
+        known, seen = self._stamps
+        self._stamps = [known, stamp]
+        if stamp not in (None, known) and stamp == seen:
+            self._stamps = [stamp, stamp]
+            self._submit(self._screen.all)
+
     def _look(self) -> None:
         """Begin to look for hits of all that has changed, unless a search is under way."""
-        if self._screening is None and self._changed and self._sellers is not None:
+        if self._screening is None and self._changed and self._screen is not None:
             reports, self._changed = list(self._changed), {}
-            self._screening = self._worker.submit(
-                _search, self._replica.directory, self._sellers, reports, self._options
-            )
-            self._screening.add_done_callback(self._arrived.put)
+            screen = self._screen
+            self._submit(lambda: screen.some(reports))
+
+    def _submit(self, search: Callable[[], _Found]) -> None:
+        self._screening = self._worker.submit(search)
+        self._screening.add_done_callback(self._arrived.put)
 
     def _apply(self, found: _Found) -> list[Item]:
         items: list[Item] = []
-        for report in found.reports:
+        reports = found.reports
+        if reports is None:
+            items.append(SellersRead(accounts=found.accounts, problem=found.problem))
+            reports = [] if found.problem else [*{**self._hits, **found.hits}]
+        for report in reports:
             before, now = self._hits.pop(report, {}), found.hits.get(report, {})
             if now:
                 self._hits[report] = now
@@ -344,39 +407,62 @@ class _Alerts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Hits of some reports.
+    """Hits of some reports, or of all of them.
 
     Attributes:
-        reports: that were looked for.
+        reports: that were looked for; None for all.
         hits: by report and account.
+        accounts: sellers among whom they were looked for.
+        problem: why the sellers could not be read.
     """
 
-    reports: list[str]
+    reports: list[str] | None
     hits: _Hits
+    accounts: int
+    problem: str = ""
 
 
-def _search(
-    directory: Path, sellers: pl.DataFrame, reports: list[str], options: dict[str, Any]
-) -> _Found:
-    """Look for hits of some reports, by a view of the replica of one's own."""
-    replica = Replica.open(directory, read_only=True)
-    try:
-        return _Found(reports, _found(replica, sellers, reports, options))
-    finally:
-        replica.close()
+class _Screen:
+    """Looks for hits, by a view of the replica of its own: one thread at a time may ask it."""
+
+    def __init__(self, directory: Path, base: SellerBase, options: dict[str, Any]) -> None:
+        """Open the index."""
+        self._base = base
+        self._replica = Replica.open(directory, read_only=True)
+        self._screener = Screener(self._replica, **options)
+        self._sellers: Sellers | None = None
+
+    def close(self) -> None:
+        """Give the files back."""
+        self._replica.close()
+
+    def all(self) -> _Found:
+        """Read the sellers, and find all hits."""
+        self._screener.refresh()
+        try:
+            self._sellers = self._screener.sellers(self._base.read())
+        except FileFormatError as error:
+            if self._sellers is None:
+                raise
+            return _Found(reports=None, hits={}, accounts=len(self._sellers), problem=str(error))
+        hits = self._screener.screen_all(self._sellers)
+        return _Found(reports=None, hits=_by_report(hits), accounts=len(self._sellers))
+
+    def some(self, reports: list[str]) -> _Found:
+        """Find the hits of reports that have changed."""
+        assert self._sellers is not None  # noqa: S101 -- all hits are looked for first
+        self._screener.refresh()
+        hits = self._screener.screen_for(reports, self._sellers)
+        return _Found(reports=reports, hits=_by_report(hits), accounts=len(self._sellers))
 
 
-def _found(
-    replica: Replica, sellers: pl.DataFrame, reports: list[str] | None, options: dict[str, Any]
-) -> _Hits:
+def _by_report(hits: pl.DataFrame) -> _Hits:
     found: _Hits = {}
-    screener = Screener(replica, reports=reports, **options)
-    if len(screener):
-        for row in screener.screen(sellers).iter_rows(named=True):
-            hit = msgspec.convert(row, Hit)
-            found.setdefault(hit.report_id, {})[hit.account_id] = hit
+    for row in hits.iter_rows(named=True):
+        hit = msgspec.convert(row, Hit)
+        found.setdefault(hit.report_id, {})[hit.account_id] = hit
     return found
 
 

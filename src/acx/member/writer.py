@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -226,7 +225,7 @@ class Writer:
             set_meta(self._connection, "frontier", self.log.trusted_frontier.to_bytes())
             set_meta(self._connection, "size", str(size).encode())
             self._keep_cosigned()
-            if removing:
+            if removing or self._closed_any(size):
                 set_meta(self._connection, "unwiped", b"1")
         self._recent.clear()
         if meta(self._connection, "unwiped"):
@@ -349,6 +348,15 @@ class Writer:
             else None,
         )
 
+    def _closed_any(self, size: int) -> bool:
+        """Whether a report that has just changed counts no more."""
+        row = self._connection.execute(
+            "SELECT 1 FROM report WHERE changed = ? AND state IN"
+            " ('withdrawn', 'rejected', 'expired', 'erased') LIMIT 1",
+            (size,),
+        ).fetchone()
+        return row is not None
+
     # Rows
 
     def _events(self, condition: str, values: tuple[object, ...]) -> Iterator[tuple[int, Event]]:
@@ -373,16 +381,19 @@ class Writer:
         return self._vault.digest(report, "report") if report else None
 
     def _wipe(self) -> None:
-        """Leave no copy of what was erased: neither in SQLite's log nor in cached indexes.
+        """Leave no copy of what counts no more: neither in SQLite's log nor in the matching index.
 
-        A reader may hold the log open; then the next sync does it.
+        A reader may hold the log open, or be writing the index; then the next sync does it.
         """
+        indexed = True
         if self._replica.index_directory.exists():
-            shutil.rmtree(self._replica.index_directory)
+            from acx.member.index import update
+
+            indexed = update(self._replica)
         self._connection.execute(f"PRAGMA busy_timeout = {int(WIPE_SECONDS * 1000)}")
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.execute(f"PRAGMA busy_timeout = {int(database.BUSY_SECONDS * 1000)}")
-        if not busy:
+        if indexed and not busy:
             with database.transaction(self._connection):
                 set_meta(self._connection, "unwiped", b"")
 
