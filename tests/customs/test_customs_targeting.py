@@ -127,7 +127,13 @@ def test_targeting_writes_ranked_with_reasons_of_the_selected(trained: Path) -> 
 
 def test_the_card_states_data_quality_and_limits(trained: Path) -> None:
     card = (trained / "model.html").read_text(encoding="utf-8")
-    for said in ("1,500, 2025-01-01", "cross-validation", "By size of importer, top 5 %", "Limits", "<svg"):
+    for said in (
+        "1,500, 2025-01-01",
+        "cross-validation",
+        "By size of importer, top 5 %",
+        "Limits",
+        "<svg",
+    ):
         assert said in card
     assert not any(loads in card for loads in ("<script", "<link", "src=", "url(http"))
 
