@@ -149,8 +149,8 @@ def test_a_value_grafted_onto_a_real_counterfeiter_is_no_strong_hit(
 ) -> None:
     """Others who know the counterfeiter stand behind the report and its grafted value with it."""
     framer, second, _, store = members
-    both = (*getattr(COUNTERFEITER, grafted), *getattr(HONEST, grafted))
-    (report,) = reported(framer, row(COUNTERFEITER, **{grafted: both}), always_new=True)
+    both: Any = {grafted: (*getattr(COUNTERFEITER, grafted), *getattr(HONEST, grafted))}
+    (report,) = reported(framer, row(COUNTERFEITER, **both), always_new=True)
     second.sync()
     corroborated(second, report)
     assert {hit.level for hit in hits(store, [report])} <= {"possible"}
