@@ -20,6 +20,7 @@ from benchmarks.matching.data import BUILD, Labelled
 HERE: Final = Path(__file__).parent
 PEERS: Final = HERE / "peers"
 ACX: Final = (sys.executable, "-m", "benchmarks.matching.acx_match")
+ACX_PAIRS: Final = (sys.executable, "-m", "benchmarks.matching.acx_pairs")
 
 
 @dataclass(frozen=True, slots=True)

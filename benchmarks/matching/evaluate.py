@@ -18,8 +18,17 @@ from typing import Any, Final
 import polars as pl
 
 from acx.demo.comebacks import IDENTIFIERS
+from acx.matching.model import DEFAULT_PRIOR
 from benchmarks.matching import charts, published, scoring
-from benchmarks.matching.contenders import ACX, Run, contend, name_peers, peers, run_program
+from benchmarks.matching.contenders import (
+    ACX,
+    ACX_PAIRS,
+    Run,
+    contend,
+    name_peers,
+    peers,
+    run_program,
+)
 from benchmarks.matching.data import SIZES, Labelled, Split, labelled
 from benchmarks.matching.holdout import holdout
 
@@ -158,6 +167,23 @@ def evaluate(what: str, data: Labelled, *, tuning: bool) -> dict[str, Any]:
     return figures
 
 
+def on_probabilities(what: str, data: Labelled) -> dict[str, Any]:
+    """How the probabilities turn out, at the default prior and at the share of come-backs."""
+    turned_out = {}
+    for prior in (DEFAULT_PRIOR, round(len(data.truth) / len(data.sellers), 3)):
+        run = contend("acx", (*ACX, "--prior", str(prior)), data)
+        turned_out[f"prior {prior}"] = scoring.reliability(run.hits)
+    print(f"\n{what}: how probabilities turn out")
+    with pl.Config(tbl_rows=20, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+        for name, bins in turned_out.items():
+            print(name, bins)
+    RESULTS.mkdir(exist_ok=True)
+    charts.draw_reliability(turned_out, what, RESULTS / f"reliability-{what}.svg")
+    return {
+        name: bins.select("stated", "right", "hits").to_dicts() for name, bins in turned_out.items()
+    }
+
+
 def side_by_side(what: str, data: Labelled) -> dict[str, Any]:
     """Run acx and the peers on the same files and report."""
     _announce(f"side by side, {what}", data)
@@ -187,8 +213,7 @@ def on_name_pairs(path: Path | None) -> dict[str, Any]:
         print("\nname pairs: skipped, no build/matching/cases.csv (see README.md)")
         return {}
     figures: dict[str, Any] = {}
-    # Told that most of these names have a match, acx says of more pairs how probable they are.
-    for name, command in {"acx": (*ACX, "--prior", "0.9"), **name_peers()}.items():
+    for name, command in {"acx": ACX_PAIRS, **name_peers()}.items():
         scores = published.own_pairs(run_program(name, command, data.folder)[0], data.folder)
         pairs = scores.filter(pl.col("score") > 0).with_columns(right="match")
         wanted = int(scores["match"].sum())
@@ -216,27 +241,43 @@ def _draw(runs: dict[str, Run], data: Labelled, title: str, name: str) -> None:
         print("no curve drawn: `uv sync --group bench` brings matplotlib")
 
 
+TITLES: Final = {
+    "test": "The test split: 100,000 reports",
+    "holdout": "The holdout, by the second generator: 100,000 reports",
+    "holdout-small": "The holdout: 4,650 reports, 21,500 sellers",
+}
+
+
 def results_page(figures: dict[str, Any]) -> str:
     """The figures of a whole run as a page of Markdown."""
     lines = [
         "# Results",
         "",
         f"Written by `python -m benchmarks.matching.evaluate --all` on {figures['machine']}.",
-        "",
-        "## acx on the test split, 100,000 reports",
-        "",
-        "| level | precision | recall | innocents accused in 10,000 | look-alikes accused |",
-        "|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {level} and above | {at['precision']:.4f} | {at['recall']:.4f} "
-        f"| {at['innocents_accused_per_10000']:.2f} | {at['look_alikes_accused']:.2%} |"
-        for level, at in figures["acx"]["levels"].items()
-    ]
-    lines += ["", "![precision and recall](curve-test.svg)", "", "## Side by side", ""]
-    lines += _contenders_table(figures["side by side"])
-    lines += ["", "![precision and recall](curves-side-by-side.svg)", "", "## febrl", ""]
-    lines += _contenders_table(figures["febrl"])
+    for what, found in figures["acx"].items():
+        lines += [
+            "",
+            f"## {TITLES[what]}",
+            "",
+            f"Recall at precision .99 / .97 / .95: {_three(found['recall_at_precision'])}.",
+            "",
+            "| level | precision | recall | innocents accused in 10,000 | look-alikes accused |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {level} and above | {at['precision']:.4f} | {at['recall']:.4f} "
+            f"| {at['innocents_accused_per_10000']:.2f} | {at['look_alikes_accused']:.2%} |"
+            for level, at in found["levels"].items()
+        ]
+        lines += ["", f"![precision and recall](curve-{what}.svg)"]
+    for what, found in figures["side by side"].items():
+        lines += ["", f"## Side by side, {what}", "", *_contenders_table(found)]
+        lines += ["", f"![precision and recall](side-by-side-{what}.svg)"]
+    for what in figures["probabilities"]:
+        lines += ["", f"## How probabilities turn out, {what}", ""]
+        lines += [f"![reliability](reliability-{what}.svg)"]
+    lines += ["", "## febrl", "", *_contenders_table(figures["febrl"])]
     lines += ["", "## Name pairs, names alone", ""]
     lines += ["| contender | recall at precision .99 / .97 / .95 | best F1 |", "|---|---|---|"]
     lines += [
@@ -278,8 +319,12 @@ def whole() -> None:
         "test": side_by_side("test", labelled("test", SIZES["small"])),
         "holdout": side_by_side("holdout", holdout("test", "small")),
     }
-    figures["febrl"] = on_febrl()
+    figures["probabilities"] = {
+        "test": on_probabilities("test", labelled("test", SIZES["test"])),
+        "holdout": on_probabilities("holdout", holdout("test", "holdout")),
+    }
     figures["name pairs"] = on_name_pairs(None)
+    figures["febrl"] = on_febrl()
     (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     (RESULTS / "README.md").write_text(results_page(figures))
 

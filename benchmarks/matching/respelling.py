@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-import cyrtranslit  # type: ignore[import-untyped]
-import iuliia  # type: ignore[import-untyped]
+import cyrtranslit
+import iuliia
 from anyascii import anyascii
-from hangul_romanize import Transliter  # type: ignore[import-untyped]
-from hangul_romanize.rule import academic  # type: ignore[import-untyped]
+from hangul_romanize import Transliter
+from hangul_romanize.rule import academic
 from pypinyin import Style, lazy_pinyin
-from ToJyutping import get_jyutping_list  # type: ignore[import-untyped]
+from ToJyutping import get_jyutping_list
 
 _SCHEMAS: Final = ("bgn_pcgn", "ala_lc", "gost_52290", "icao_doc_9303", "wikipedia", "telegram",
                    "scientific", "yandex_maps", "bs_2979", "gost_16876")  # fmt: skip

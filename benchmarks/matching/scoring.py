@@ -96,6 +96,26 @@ def at_level(hits: pl.DataFrame, level: str, come_backs: int) -> tuple[float, fl
     return float(strong["right"].mean()), found / max(come_backs, 1)  # type: ignore[arg-type]
 
 
+EDGES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995, 1.0)
+
+
+def reliability(hits: pl.DataFrame) -> pl.DataFrame:
+    """How often hits of about one probability are right, with Wilson's interval of 95 %.
+
+    Source: E. B. Wilson, «Probable Inference, the Law of Succession, and Statistical Inference»,
+    JASA 22 (1927).
+    """
+    n, share, z = pl.col("hits"), pl.col("right"), 1.96
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)).sqrt()
+    return (
+        hits.group_by(bin=pl.col("score").cut(EDGES[1:-1], left_closed=True))
+        .agg(stated=pl.col("score").mean(), right=pl.col("right").mean(), hits=pl.len())
+        .with_columns(low=(centre - half).clip(0, share), high=(centre + half).clip(share, 1))
+        .sort("stated")
+    )
+
+
 def accused(hits: pl.DataFrame, accounts: pl.Series) -> int:
     """How many of these accounts, all innocent, have a hit."""
     return int(hits.filter(pl.col("account_id").is_in(accounts.implode()))["account_id"].n_unique())

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.matching.accounts import account, levels
+from tests.matching.accounts import account, frame, levels
 
-from acx.matching import explain
+from acx.matching import SubjectIndex, explain
 from acx.records.account import Account
 
 HERE = Path(__file__).parent
@@ -61,3 +61,25 @@ def test_accounts_reach_the_level_that_their_evidence_deserves(pair: dict[str, o
     left = account(pair["left"], id="a")  # type: ignore[arg-type]
     right = account(pair["right"], id="b")  # type: ignore[arg-type]
     assert levels([left], [right]).get(("a", "b"), "") == pair["level"]
+
+
+def test_each_pair_reads_the_same_checked_alone_screened_and_explained() -> None:
+    sides = [
+        (account(pair["left"], id=f"a{place}"), account(pair["right"], id=f"b{place}"))  # type: ignore[arg-type]
+        for place, pair in enumerate(account_pairs())
+    ]
+    index = SubjectIndex.build(frame(right for _, right in sides))
+    columns = ("account_id", "subject_id", "level", "probability", "reasons")
+    screened = {row[:2]: row for row in index.screen(frame(left for left, _ in sides)).rows()}
+    checked = {
+        (hit.account_id, hit.subject_id): tuple(getattr(hit, column) for column in columns)
+        for left, _ in sides
+        for hit in index.check(left)
+    }
+    assert checked == screened
+    assert screened
+    for left, right in sides:
+        explanation = index.explain(left, right.id)
+        _, _, level, probability, _ = screened.get((left.id, right.id), (0, 0, "", None, 0))
+        assert explanation.level == level
+        assert probability in (None, explanation.probability)

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acx.matching import model
-from acx.matching.decide import SMALLEST_CROWD, bits_needed, prior_bits
+from acx.matching.decide import bits_needed, prior_bits
 from acx.matching.errors import BadWeights
-from acx.matching.model import FIELDS
+from acx.matching.model import FIELDS, SMALLEST_CROWD
 from acx.matching.weights import (
     MOST_ADDED,
     MOST_PRIOR,

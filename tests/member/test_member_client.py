@@ -104,12 +104,12 @@ def test_every_failure_is_one_line(
     url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_SMALL_ANSWER", 1 << 20)
+    monkeypatch.setattr(client_module, "MAX_PAGE_ANSWER", 1 << 20)
     monkeypatch.setattr(client_module, "SLOWEST", 2)
-    exchange.answers["/v1/credentials"] = lie
+    exchange.answers["/v1/events"] = lie
     client = ExchangeClient(url, member_key=KEY, timeout=0.5)
     with pytest.raises(error, match=message) as refused:
-        client.credential("k", b"request")
+        client.events(-1)
     client.close()
     assert "\n" not in str(refused.value)
     assert refused.value.exit_code == 1
@@ -118,11 +118,11 @@ def test_every_failure_is_one_line(
 def test_what_a_stranger_wrote_is_made_fit_for_a_terminal(
     exchange: LyingExchange, url: str
 ) -> None:
-    exchange.answers["/v1/credentials"] = lambda _: Problem(
+    exchange.answers["/v1/events"] = lambda _: Problem(
         400, "x", "\x1b[31mred\nsecond line", "y" * 100_000
     )
     with pytest.raises(Refused) as refused:
-        ExchangeClient(url, member_key=KEY).credential("k", b"request")
+        ExchangeClient(url, member_key=KEY).events(-1)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 1000
 

@@ -133,8 +133,11 @@ def test_an_erased_report_is_a_fallen_one(
     exchange: LyingExchange, member: Member, theirs: str
 ) -> None:
     member.decide("seller-9", theirs, "blocked", by="ann", note=GROUND)
-    exchange.erase(theirs, 0)
-    exchange.destroy(0)
+    with member.replica() as replica:
+        view = replica.report(theirs)
+    assert view is not None
+    exchange.erase(theirs, view.first_index)
+    exchange.destroy(view.first_index)
     member.sync()
     (item,) = member.inbox()
     assert "now erased" in item.problem

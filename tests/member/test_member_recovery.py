@@ -28,7 +28,7 @@ def test_a_backup_brings_everything_back(
     Member.restore(tmp_path / "new", tmp_path / "acx.backup", b"pass", arguments=options)
     restored = Member.open(tmp_path / "new", options)
     assert restored.role == member.role
-    assert restored.sync().size == 2
+    assert restored.sync().size == 3
     assert [(o.account, o.report) for o in restored.reports()] == [
         (o.account, o.report) for o in member.reports()
     ]

@@ -16,7 +16,7 @@ from acx.matching.compiled import F64, I64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies, rarity
 from acx.matching.images import SAME_BITS, SIMILAR_BITS, Images, different_bits
 from acx.matching.keys import BIRTH_DATE, value_key
-from acx.matching.model import NUMBERS, Weights
+from acx.matching.model import NUMBERS, SMALLEST_CROWD, Weights
 from acx.matching.names import NAME_LETTERS, NAME_SOUNDS, RELATED, Names, align
 from acx.matching.profiles import Profiles
 from acx.matching.values import CODES, FIELD_BITS, FROM_NAME, SUPPORTS
@@ -44,8 +44,9 @@ LIKE_NAME_BITS: Final = 6.0
 """What a variant adds to names that agree: it may be made of them in a way that nobody sees."""
 
 HOUSEHOLD: Final = np.array([NUMBERS[name] for name in ("phone", "address", "ip", "device")])
-HOUSEHOLD_BITS: Final = 20.0
-"""What all that a household shares is worth between two of one family name."""
+HOUSEHOLD_BITS: Final = 3.0
+"""What all that a household shares is worth between two of one family name, beside what tells them
+from all accounts there are: their relatives are nearly as many as their own accounts."""
 
 MANY_NAMES: Final = 9
 """Pairs of names from which on only those are aligned that share a sound or all letters."""
@@ -106,7 +107,7 @@ def compare(
             if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
                 outcome[BITS, field] = most
     if outcome[LEVEL, NAME] == names.SHARED:
-        _weigh_as_a_household(outcome)
+        _weigh_as_a_household(outcome, frequencies)
     return _sum(outcome)
 
 
@@ -136,16 +137,17 @@ def _has_related(names: Names, row: int) -> bool:
 
 
 @inner
-def _weigh_as_a_household(outcome: F64) -> None:
+def _weigh_as_a_household(outcome: F64, frequencies: Frequencies) -> None:
     """Where names agree in part, relatives explain together what each field counts apart."""
+    most = HOUSEHOLD_BITS + np.log2(max(frequencies.accounts, SMALLEST_CROWD))
     bits = 0.0
     for field in HOUSEHOLD:
         if outcome[BITS, field] > 0:
             bits += outcome[BITS, field]
-    if bits > HOUSEHOLD_BITS:
+    if bits > most:
         for field in HOUSEHOLD:
             if outcome[BITS, field] > 0:
-                outcome[BITS, field] *= HOUSEHOLD_BITS / bits
+                outcome[BITS, field] *= most / bits
 
 
 @inner

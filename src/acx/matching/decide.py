@@ -16,12 +16,10 @@ from acx.matching.model import (
     FIELDS,
     LEVELS,
     POSSIBLE_PROBABILITY,
+    SMALLEST_CROWD,
     STRONG_PROBABILITY,
 )
 from acx.matching.names import PART
-
-SMALLEST_CROWD: Final = 1000
-"""The prior speaks of at least so many subjects: in a handful, too, values agree by chance."""
 
 AGREES: Final = 3.0
 """Bits from which on a field counts as agreeing."""

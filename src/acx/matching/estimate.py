@@ -30,7 +30,7 @@ from acx import __version__
 from acx.matching.candidates import Subjects, screen_rows
 from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, compare_pairs
 from acx.matching.compiled import F64, I64, U64, kernel, keyed
-from acx.matching.decide import SMALLEST_CROWD, levels, prior_bits
+from acx.matching.decide import levels, prior_bits
 from acx.matching.errors import NothingToLearn
 from acx.matching.frequencies import Frequencies
 from acx.matching.index import SubjectIndex
@@ -48,7 +48,7 @@ from acx.matching.mixture import (
     differs_m,
     fit,
 )
-from acx.matching.model import FIELDS, MAX_LEVELS, NUMBERS, Weights, weights
+from acx.matching.model import FIELDS, MAX_LEVELS, NUMBERS, SMALLEST_CROWD, Weights, weights
 from acx.matching.options import MatchOptions
 from acx.matching.profiles import Profiles, joined, of_frame, selected
 from acx.matching.table import Keys, Table, located

@@ -189,3 +189,6 @@ LEVELS: Final = ("exact", "strong", "possible")
 
 DEFAULT_PRIOR: Final = 0.01
 """Share of accounts expected to be somebody among the subjects."""
+
+SMALLEST_CROWD: Final = 1000
+"""The prior speaks of at least so many subjects: in a handful, too, values agree by chance."""

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from acx.matching import model
-from acx.matching.decide import SMALLEST_CROWD, bits_needed, prior_bits
+from acx.matching.decide import bits_needed, prior_bits
 from acx.matching.errors import BadWeights
-from acx.matching.model import FIELDS, Weights
+from acx.matching.model import FIELDS, SMALLEST_CROWD, Weights
 from acx.records.files import AtomicFile
 
 FORMAT: Final = "acx-weights/1"
