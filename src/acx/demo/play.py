@@ -143,6 +143,7 @@ class Play:
         self._commands: list[str] = []
         self._started = ExitStack()
         self._scenario: Scenario | None = None
+        self._doubles: subprocess.Popen[bytes]
         self._reports: list[str] = []
         self._acknowledged: dict[str, float] = {}
         self._watching: dict[str, Process] = {}
@@ -159,9 +160,9 @@ class Play:
         with self._started:
             for step in (
                 self._set_the_stage,
-                self._ready_the_matcher,
                 self._make_the_exchange,
                 self._admit_the_stores,
+                self._ready_the_matcher,
                 self._watch,
                 self._report,
                 self._alert,
@@ -192,16 +193,46 @@ class Play:
         self._scenario = write_scenario(
             self.directory / "input", sellers_per_store=self._sellers_per_store
         )
+        self._look_for_doubles()
         return {
             "reported by A": len(self._scenario.reports),
             "sellers": {name: len(frame) for name, frame in self._scenario.sellers.items()},
             "of them come-backs": {name: len(self._scenario.truth[name]) for name in READERS},
         }
 
+    def _look_for_doubles(self) -> None:
+        """Begin what `_ready_the_matcher` waits for: compiling takes longer than all else."""
+        log = self.directory / "doubles.log"
+        with log.open("wb") as output:
+            self._doubles = subprocess.Popen(  # noqa: S603 -- our own command
+                [sys.executable, "-m", "acx", *self._match()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._started.callback(self._doubles.kill)
+
+    def _match(self) -> list[str]:
+        sellers = self._sellers("A")
+        return [
+            "match",
+            sellers,
+            "--against",
+            sellers,
+            "--out",
+            str(self.directory / "doubles.csv"),
+        ]
+
     def _ready_the_matcher(self) -> dict[str, Any]:
-        """A looks for doubles among its own sellers; the matcher is compiled at its first use."""
+        """A has looked for doubles among its own sellers; the matcher is compiled at first use."""
+        self._commands.append(" ".join(("acx", *self._match())))
         out = self.directory / "doubles.csv"
-        self._acx("match", self._sellers("A"), "--against", self._sellers("A"), "--out", str(out))
+        try:
+            ended = self._doubles.wait(COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise StepFailed(f"acx match did not end within {COMMAND_SECONDS:.0f} s") from None
+        if ended:
+            raise StepFailed(f"acx match ended with {ended}: see {self.directory}/doubles.log")
         with out.open(encoding="utf-8", newline="") as file:
             levels = _count(row["level"] for row in csv.DictReader(file))
         return {"pairs": levels or "none"}
