@@ -298,6 +298,59 @@ def reinstate(name: str, operator: str, home: Path, as_json: bool) -> None:
     _set_standing("reinstate", name, operator, home, as_json)
 
 
+@exchange.command()
+@click.argument("name")
+@as_option
+@home_option
+@json_option
+def reenrol(name: str, operator: str, home: Path, as_json: bool) -> None:
+    """Propose a new wallet for a member that lost its own; once a year, on record.
+
+    Not needed where the recovery phrase or a backup is left. The approval prints an invite.
+    """
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        proposal = opened.admissions.reenrol(name, operator)
+    if as_json:
+        print_json({"proposal": proposal.id})
+    else:
+        click.echo(proposal.id)
+        note("four eyes: acx exchange approve PROPOSAL --as ANOTHER prints the invite")
+
+
+@exchange.command()
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="Start in two hours and not in two days: the key in use may be stolen. Once a week.",
+)
+@home_option
+@yes_option
+@json_option
+def rotate(emergency: bool, home: Path, yes: bool, as_json: bool) -> None:
+    """Replace the key that credentials are issued under, ahead of the quarter; it is on record.
+
+    Whoever is suspended cannot post from its start on. Members' wallets fetch new credentials by
+    themselves before that, and no report is lost.
+    """
+    from acx.cli.output import note, print_json
+    from acx.exchange.clock import hour_text
+    from acx.exchange.service import Exchange
+
+    if not yes:
+        click.confirm("Replace the issuer key?", abort=True, err=True)
+    with Exchange.open(home) as opened:
+        key = opened.rotate(emergency=emergency)
+    starts = hour_text(key.term.starts)
+    if as_json:
+        print_json({"key": key.term.id, "not_before": starts, "emergency": emergency})
+    else:
+        click.echo(key.term.id)
+        note(f"in use from {starts} on; members' wallets fetch their credentials until then")
+
+
 def _set_standing(act: str, name: str, operator: str, home: Path, as_json: bool) -> None:
     from acx.cli.output import print_json
     from acx.exchange.governance.operators import SERVICE
@@ -356,7 +409,7 @@ def approve(proposal: str, operator: str, home: Path, as_json: bool) -> None:
             }
         )
         return
-    if done.kind == "invitation":
+    if done.kind in {"invitation", "reenrolment"}:
         click.echo(done.result)
         return
     click.echo(f"{done.kind} of {done.report or 'several'}: done, approved by {operator}")

@@ -114,6 +114,7 @@ class Exchange(AbstractContextManager["Exchange"]):
             "erasure": self.retention,
             "invitation": self.admissions,
             "verification": self.admissions,
+            "reenrolment": self.admissions,
         }
 
     @classmethod

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, delete, insert, select, update
 
-from acx.exchange.admission.members import ACTIVE, new_token, token_digest
+from acx.exchange.admission.members import ACTIVE, member_of_key, new_token, token_digest
 from acx.exchange.clock import hour_text
 from acx.exchange.errors import (
     GovernanceError,
@@ -90,6 +90,7 @@ def create_invite(
     days: int,
     criteria: str = "",
     group_digest: bytes | None = None,
+    member: str = "",
 ) -> NewInvite:
     """Make an invite; an earlier one for the same name that nobody used is void from now on.
 
@@ -101,6 +102,7 @@ def create_invite(
         days: how long it can be used.
         criteria: on what grounds, as codes with commas.
         group_digest: stands for its economic group.
+        member: id of the member whose lost wallet it replaces; empty for a new one.
 
     Raises:
         GovernanceError: the name or role is none, or the name is a member's already.
@@ -114,7 +116,8 @@ def create_invite(
         known_role = msgspec.convert(role, Role)
     except msgspec.ValidationError:
         raise GovernanceError(f"{role!r} is no role: choose one of {', '.join(ROLES)}") from None
-    if connection.execute(select(members.c.id).where(members.c.name == name)).first():
+    same_name = select(members.c.id).where(members.c.name == name)
+    if not member and connection.execute(same_name).first():
         raise GovernanceError(f"{name} is a member already; choose another name")
     connection.execute(delete(invites).where(invites.c.name == name, invites.c.used_by.is_(None)))
     fresh = NewInvite(short_id(secrets.token_bytes(32)), secrets.token_urlsafe(32), known_role)
@@ -127,6 +130,7 @@ def create_invite(
             expires=hour_text(now + timedelta(days=days)),
             criteria=criteria,
             group_digest=group_digest,
+            member=member or None,
         )
     )
     return fresh
@@ -159,6 +163,7 @@ def join(
     Raises:
         InviteRefused: unknown invite, wrong secret, or a key that is a member's already.
         InviteUsed: by another key.
+        Suspended: it was the member's, who is suspended.
         InviteExpired: too old.
         OtherTerms: others were accepted than those in force.
         MalformedRequest: it enrols for credentials and its role gets none, or the other way round.
@@ -180,13 +185,16 @@ def join(
             f"version {terms!r} of the terms of membership is in force, and {request.terms!r} was "
             "accepted: read the new ones, then join with that version"
         )
-    taken = connection.execute(
-        select(members.c.id).where(
-            (members.c.member_key == request.member_key) | (members.c.name == invite.name)
-        )
-    ).first()
-    if taken:
+    connection.execute(
+        update(invites).where(invites.c.id == invite.id).values(used_by=request.member_key)
+    )
+    taken = members.c.member_key == request.member_key
+    if not invite.member:
+        taken |= members.c.name == invite.name
+    if connection.execute(select(members.c.id).where(taken)).first():
         raise InviteRefused("this key or name is a member's already: ask the operator")
+    if invite.member:
+        return _replace_wallet(connection, invite.member, request, token, issuer, now), None
     member = short_id(secrets.token_bytes(32))
     connection.execute(
         insert(members).values(
@@ -202,9 +210,6 @@ def join(
             group_digest=invite.group_digest,
             acceptance=acceptance or None,
         )
-    )
-    connection.execute(
-        update(invites).where(invites.c.id == invite.id).values(used_by=request.member_key)
     )
     credential = None
     if _enrols(invite.role, request):
@@ -237,16 +242,40 @@ def _join_again(
 ) -> Joined:
     if used_by != request.member_key:
         raise InviteUsed("the invite is used up: ask the operator for a new one")
-    member = connection.execute(
-        update(members)
-        .where(members.c.member_key == used_by)
-        .values(token_hash=token_digest(token))
-        .returning(members.c.id, members.c.role)
-    ).one()
+    member = member_of_key(connection, used_by)
+    connection.execute(
+        update(members).where(members.c.id == member.id).values(token_hash=token_digest(token))
+    )
     credential = None
     if _enrols(member.role, request):
         credential = issuer.issue_again(connection, member.id, request.credential_request)
     return Joined(member=member.id, role=member.role, token=token, credential=credential)
+
+
+def _replace_wallet(
+    connection: Connection,
+    member_id: str,
+    request: JoinRequest,
+    token: str,
+    issuer: Issuer,
+    now: datetime,
+) -> Joined:
+    """Put a new wallet in a lost one's place: whoever found that posts until the key changes."""
+    row = connection.execute(
+        update(members)
+        .where(members.c.id == member_id)
+        .values(
+            member_key=request.member_key,
+            token_hash=token_digest(token),
+            reenrolled=hour_text(now),
+        )
+        .returning(members.c.role)
+    ).one()
+    credential = None
+    if _enrols(row.role, request):
+        issuer.replace_coming(connection, member_id)
+        credential = issuer.enrol(connection, member_id, request.credential_request)
+    return Joined(member=member_id, role=row.role, token=token, credential=credential)
 
 
 def _digest(secret: str) -> bytes:

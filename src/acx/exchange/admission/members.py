@@ -41,6 +41,7 @@ class Member:
         terms: version of the terms that it accepted.
         criteria: on what grounds it was admitted.
         marks: numbers of the registered marks that two operators have verified; of a brand.
+        reenrolled: the UTC hour at which it last got a new wallet; empty if never.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Member:
     terms: str
     criteria: tuple[str, ...]
     marks: tuple[str, ...]
+    reenrolled: str
 
     @property
     def may_post(self) -> bool:
@@ -160,6 +162,7 @@ def _member(row: Row[*tuple[str, ...]]) -> Member:
         terms=row.terms,
         criteria=_listed(row.criteria),
         marks=_listed(row.marks),
+        reenrolled=row.reenrolled or "",
     )
 
 

@@ -27,7 +27,7 @@ from acx.exchange.admission.members import (
     set_status,
     verify_marks,
 )
-from acx.exchange.clock import hour_text
+from acx.exchange.clock import hour_text, years_after
 from acx.exchange.errors import GovernanceError
 from acx.exchange.governance import codes, proposals
 from acx.exchange.governance.decisions import Decisions
@@ -168,13 +168,49 @@ class Admissions(Approvable):
                 details=msgspec.json.encode((name, tuple(numbers))).decode(),
             )
 
+    def reenrol(self, name: str, by: str) -> Proposal:
+        """Propose that a member get a new wallet for one that is lost, recovery phrase and all.
+
+        Its approval gives the invite to join with. The member is one and the same, but the new
+        wallet's tags are not the old one's: it could stand behind a report a second time. So two
+        operators sign, it is on record, and a year has to pass before the next.
+
+        Args:
+            name: what the operator calls the member.
+            by: the operator who signs.
+
+        Raises:
+            GovernanceError: no such member in good standing, or it had a new one within the year.
+        """
+        decisions = self._decisions
+        with decisions.attempt(by, "reenrolled", ""), decisions.database.write() as connection:
+            member = self._reenrollable(connection, name)
+            signatory = decisions.signatory(connection, by)
+            act = Act(act="reenrolled", code=member.role, target=member.id)
+            return proposals.propose(
+                connection,
+                signatory,
+                "reenrolment",
+                [self._reserved(connection, signatory, act, 0)],
+                code=member.role,
+                now=decisions.clock(),
+                details=name,
+            )
+
     def check(self, connection: Connection, proposal: Proposal) -> None:
         """See that what was proposed can still be done."""
+        if proposal.kind == "reenrolment":
+            self._reenrollable(connection, proposal.details)
         if proposal.kind == "verification":
             self._unverified(connection, _verification(proposal)[0])
 
     def approved(self, proposal: Proposal) -> str:
         """Make the invite, or let the brand's word count."""
+        if proposal.kind == "reenrolment":
+            with self._decisions.database.write() as connection:
+                member = self._reenrollable(connection, proposal.details)
+                known = _Invitation(member.name, member.role, member.criteria, b"")
+                return self._make(connection, known, member.id)
         if proposal.kind == "invitation":
             wanted = msgspec.json.decode(proposal.details, type=_Invitation)
             with self._decisions.database.write() as connection:
@@ -258,7 +294,19 @@ class Admissions(Approvable):
             for act in acts
         )
 
-    def _make(self, connection: Connection, wanted: _Invitation) -> str:
+    def _reenrollable(self, connection: Connection, name: str) -> Member:
+        member = member_called(connection, name)
+        if member.status != ACTIVE:
+            raise GovernanceError(f"{name} is {member.status}")
+        year_ago = hour_text(years_after(self._decisions.clock(), -1))
+        if member.reenrolled > year_ago:
+            raise GovernanceError(
+                f"{name} got a new wallet at {member.reenrolled}: once a year is what members are "
+                "promised, as each can count once more"
+            )
+        return member
+
+    def _make(self, connection: Connection, wanted: _Invitation, member: str = "") -> str:
         settings, home = self._decisions.settings, self._decisions.home
         fresh = create_invite(
             connection,
@@ -267,7 +315,8 @@ class Admissions(Approvable):
             now=self._decisions.clock(),
             days=settings.invite_days,
             criteria=",".join(wanted.criteria),
-            group_digest=wanted.group,
+            group_digest=wanted.group or None,
+            member=member,
         )
         invite = Invite(
             origin=settings.origin,

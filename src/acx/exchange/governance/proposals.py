@@ -20,7 +20,7 @@ from acx.exchange.sequencer.outbox import next_seq
 from acx.exchange.storage.schema import proposals
 from acx.records.event import Event, parse_event
 
-Kind = Literal["erasure", "resolution", "invitation", "verification"]
+Kind = Literal["erasure", "resolution", "invitation", "verification", "reenrolment"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -30,7 +30,7 @@ class Proposal:
 
     Attributes:
         id: what `approve` is given: the first event's id.
-        kind: `erasure`, `resolution`, `invitation` or `verification`.
+        kind: `erasure`, `resolution`, `invitation`, `verification` or `reenrolment`.
         report: what it is about; empty if no report, or more than one.
         code: why.
         proposed_by: the operator who signed it.

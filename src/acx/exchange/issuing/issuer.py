@@ -28,7 +28,7 @@ from acx.exchange.errors import (
     Unavailable,
     WrongIssuerKey,
 )
-from acx.exchange.issuing.keys import StoredKey, load_keys, publish_next
+from acx.exchange.issuing.keys import StoredKey, load_keys, publish_next, replace_coming
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.schema import credentials, members
 from acx.records.issuer_keys import OVERLAP, in_force, usable
@@ -190,6 +190,11 @@ class Issuer:
         """A credential under the key of the moment, for who joined before."""
         body = CredentialRequestBody(key=self.current.term.id, request=request)
         return self.issue(connection, member, body)
+
+    def replace_coming(self, connection: Connection, member: str) -> None:
+        """See that what a member holds of keys to come is worth nothing; see `keys`."""
+        held = holders(connection, member)
+        replace_coming(connection, self._seal, self._clock(), held)
 
     @property
     def current(self) -> StoredKey:

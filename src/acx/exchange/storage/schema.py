@@ -27,7 +27,7 @@ _HOUR: Final = String(14)
 _ID: Final = String(26)
 _KEY: Final = String(44)
 
-VERSION: Final = "0003"
+VERSION: Final = "0004"
 """Of these tables: the last of `migrations.versions`."""
 
 metadata: Final = MetaData()
@@ -48,6 +48,8 @@ members: Final = Table(
     Column("group_digest", LargeBinary(32)),
     # To the secret that its tags are made of; hides it from everybody, for good.
     Column("commitment", LargeBinary(33)),
+    # When it last got a new wallet.
+    Column("reenrolled", _HOUR),
     # The signed request by which it joined, terms and all.
     Column("acceptance", Text),
     # Numbers of the registered marks that two operators have verified.
@@ -63,6 +65,8 @@ invites: Final = Table(
     Column("role", String(16), nullable=False),
     Column("expires", _HOUR, nullable=False),
     Column("used_by", _KEY),
+    # Whose lost wallet it replaces; empty where it admits somebody new.
+    Column("member", _ID),
     Column("criteria", String(128), nullable=False, server_default=""),
     Column("group_digest", LargeBinary(32)),
 )
