@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,7 @@ from acx.member.errors import (
     ContributionError,
     DecisionError,
     EvidenceError,
+    ExchangeError,
     NoMember,
     ReplicaError,
     SettingError,
@@ -332,7 +334,13 @@ class Member:
             check_acknowledged(wallet, replica)
         if needs_recovery(wallet):
             recover(wallet, replica)
-        IssuerKeys(wallet, replica).renew(client)
+        try:
+            IssuerKeys(wallet, replica).renew(client)
+        except ExchangeError as error:
+            # What is read is good all the same; reports wait where they need it.
+            missing = f"a credential that is due was not issued: {error}"
+            warnings = [text for text in (synced.warning, missing) if text]
+            synced = msgspec.structs.replace(synced, warning="; ".join(warnings))
         if replica.index_is_due:
             from acx.member.index import update
 
@@ -801,6 +809,7 @@ class Member:
                 weights=self.settings.weights,
                 threads=self.settings.threads,
                 home=self.home,
+                renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
             )
 
     @contextmanager

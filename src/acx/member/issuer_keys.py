@@ -20,13 +20,14 @@ import binascii
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from acx.member.errors import ContributionError, ForgedCredential
+from acx.member.errors import ContributionError, ExchangeError, ForgedCredential
 from acx.records.event import IssuerKey
 from acx.records.invite import POSTING_ROLES
 from acx.records.issuer_keys import (
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from acx.member.replica import Replica
     from acx.member.wallet import Wallet
 
+LOOK_SECONDS: Final = 60.0
+"""How often one who stays connected looks whether a credential is due."""
 SPARE: Final = timedelta(hours=1)
 """Before a key starts, a credential under it should be there."""
 _JOINED: Final = "issuer-keys/joined"
@@ -138,6 +141,7 @@ class IssuerKeys:
         self._clock = clock
         self._reports = Reports(replica.trust.operators)
         self._read = 0
+        self._next_look = 0.0
 
     @property
     def may_post(self) -> bool:
@@ -197,6 +201,13 @@ class IssuerKeys:
                 request = self._wallet.seed().credential_request().request
                 keep_answer(self._wallet, issuer.credential(term.id, request.encode()))
                 self._credential(term.id)
+
+    def keep_renewed(self, issuer: Issuer) -> None:
+        """As `renew`, for one who stays connected: called as often as one likes, and patient."""
+        if self._clock() >= self._next_look:
+            self._next_look = self._clock() + LOOK_SECONDS
+            with suppress(ExchangeError):
+                self.renew(issuer)
 
     def _credential(self, key: str) -> Credential | None:
         """The credential under a believed key, taken out of the answer where that is to do."""

@@ -36,7 +36,7 @@ class Synced(msgspec.Struct, frozen=True):
         size: size now.
         changed: ids of reports that are new or changed.
         cosigned: entries that the invite's witnesses have cosigned; `size` where it asks for none.
-        warning: that they lag behind for long; else empty.
+        warning: what else should be seen to, such as witnesses that lag behind for long.
     """
 
     since: int

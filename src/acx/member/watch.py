@@ -156,6 +156,7 @@ def watch(
     weights: str = "",
     home: Path | None = None,
     threads: int = 0,
+    renew: Callable[[], object] = lambda: None,
     heartbeat: float = HEARTBEAT_SECONDS,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] = time.sleep,
@@ -172,6 +173,7 @@ def watch(
         weights: file of estimated weights to match with; the shipped ones without.
         home: the member's directory, where the matching index is kept.
         threads: that check signatures.
+        renew: called often: sees to what a member has to do now and then while it is connected.
         heartbeat: seconds of silence after which the connection counts as dead.
         clock: seconds since 1970.
         sleep: waits between attempts.
@@ -202,7 +204,7 @@ def watch(
                 told = alerts.size
                 yield Connected(size=told, warning=synced.warning)
                 pause = FIRST_PAUSE_SECONDS
-                for found in _follow(replica, feed, told, heartbeat, clock, alerts):
+                for found in _follow(replica, feed, told, heartbeat, clock, alerts, renew):
                     yield from alerts.since(told)
                     yield from found
                     told = alerts.size
@@ -225,6 +227,7 @@ def _follow(
     heartbeat: float,
     clock: Callable[[], float],
     alerts: _Alerts,
+    renew: Callable[[], object],
 ) -> Iterator[list[Item]]:
     """Take what the stream brings; yields each time something became trusted, or hits are found."""
     arrived: _Arrived = SimpleQueue()
@@ -233,7 +236,7 @@ def _follow(
         target=_read, args=(feed.stream(size - 1, heartbeat), arrived), daemon=True
     ).start()
     entries: list[WireEntry] = []
-    while (sent := _next(arrived, alerts)) is not None:
+    while (sent := _next(arrived, alerts, renew)) is not None:
         if isinstance(sent, Exception):
             raise sent
         if isinstance(sent, Future):
@@ -251,10 +254,11 @@ def _follow(
 
 
 def _next(
-    arrived: _Arrived, alerts: _Alerts
+    arrived: _Arrived, alerts: _Alerts, renew: Callable[[], object]
 ) -> ServerSentEvent | Future[_Found] | Exception | None:
     """What happens next; Ctrl-C is heard meanwhile, whichever thread the system gives it to."""
     while True:
+        renew()
         with suppress(Empty):
             return arrived.get(timeout=1.0)
         alerts.look_at_sellers()
