@@ -207,15 +207,14 @@ def test_the_next_credential_is_fetched_ahead_of_need_at_a_time_of_its_own(
     exchange: LyingExchange, url: str, tmp_path: Path, clock: Clock
 ) -> None:
     line = format_invite(exchange.invite(url))
-    dues = set()
+    members = []
     for name in ("a", "b", "c"):
         Member.join(line, tmp_path / name, arguments=FAST)
-        member = Member.open(tmp_path / name, FAST)
-        clock.now = NOW
-        synced(member, clock)
-        if name == "a":
-            another(exchange, NOW)
-        key = exchange.issuer_key_id
+        members.append(Member.open(tmp_path / name, FAST))
+        synced(members[-1], clock)
+    key = another(exchange, NOW)
+    dues = set()
+    for member in members:
         clock.now = NOW + 26 * HOUR
         synced(member, clock)
         with member.wallet() as wallet:
