@@ -39,5 +39,3 @@ def configure_logs(level: int = logging.INFO) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # A line for every request to a witness.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # It would say which address asked for what.
-    logging.getLogger("uvicorn.access").disabled = True

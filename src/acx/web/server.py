@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
 import threading
@@ -53,6 +54,9 @@ def url_of(host: str, listening: socket.socket) -> str:
 
 def config(app: ASGIApp) -> uvicorn.Config:
     """How every service of acx is served."""
+    # It would say which address asked for what; to turn it off below is not enough where somebody
+    # else has set up logging.
+    logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         app,
         http=GuardedProtocol,
