@@ -113,6 +113,36 @@ def test_a_signal_ends_it_cleanly_with_streams_open(home: Path, actor: Actor) ->
         assert json.loads(line)["level"] == "info"
 
 
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_the_verifying_processes_end_with_the_server_however_it_ends(
+    home: Path, actor: Actor, how: str
+) -> None:
+    (draft,) = drafts(home, actor, 1)
+    process = Process(home)
+    process.start()
+    assert httpx.post(process.url + "/v1/events", content=draft.body, timeout=60).is_success
+    pid = process.process.pid
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    verifying = [child for thread in threads for child in thread.read_text().split()]
+    assert verifying
+    if how == "killed":
+        process.kill()
+    else:
+        code, log = process.stop()
+        assert code == 0
+        for line in log.splitlines():
+            assert json.loads(line)["level"] == "info"
+    while any(map(running, verifying)):
+        time.sleep(0.01)
+
+
+def running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_commands_are_done_by_the_server_while_it_runs(home: Path, actor: Actor) -> None:
     (draft,) = drafts(home, actor, 1)
     process = Process(home)

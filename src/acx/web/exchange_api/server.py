@@ -6,12 +6,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from acx.exchange.intake.proofs import machine_proofs
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
 from acx.web.exchange_api.app import build_app
@@ -49,7 +51,7 @@ def serve(
     """
     configure_logs()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with Exchange.open(home) as exchange:
+    with Exchange.open(home) as exchange, closing(machine_proofs()):
         listening = listen(host, port)
         metrics = Metrics()
         with exchange.lead(metrics.published) as service, listening:
