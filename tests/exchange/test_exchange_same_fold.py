@@ -121,7 +121,8 @@ def keep(database: Database, log: Log) -> None:
             tree.append(hash_leaf(sealed.entry))
             row = LogRow(entry.index, HOUR, sealed.entry, sealed.ciphertext, k)
             rows.append((row, entry.event))
-        append(connection, before, tree.root(), rows)
+        if rows:
+            append(connection, before, tree.root(), rows)
         law = fold(log.entries, ("olga",))
         condemn(connection, filter(law.is_gone, range(len(log.entries))))
         destroy_condemned(connection)
