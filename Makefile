@@ -47,6 +47,9 @@ bench: .venv/dev ## the speeds that benchmarks/ promises, measured here
 	$(UV) sync --quiet --locked --inexact --all-extras --group bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+soak: .venv/dev ## the long forms of tests: a million events, fifty kills (an hour)
+	ACX_EVENTS=1000000 ACX_TEST_KILLS=50 $(BIN)/pytest -m soak $(TEST_ARGS)
+
 docs: .venv/dev ## the pages that are made from the code
 	$(BIN)/python -m acx.cli.reference docs
 

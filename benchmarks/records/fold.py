@@ -36,8 +36,9 @@ OPERATORS = (base64.b64encode(b"\x01" * 32).decode(), base64.b64encode(b"\x02" *
 class Exchange:
     """Writes events, one after the other, as members and operators would."""
 
-    def __init__(self) -> None:
+    def __init__(self, operators: tuple[str, str] = OPERATORS) -> None:
         """Start from the seed."""
+        self.operators = operators
         self.random = random.Random(20260301)
         self.reports: list[tuple[str, str, bytes]] = []
         self.seqs: dict[tuple[str, str], int] = {}
@@ -117,22 +118,22 @@ class Exchange:
         """A dispute, or the next step towards deciding one."""
         if self.proposals:
             proposal = self.proposals.pop()
-            return self.event("act", OPERATORS[1], "", {"act": "approved"}, {}, ref=proposal)
+            return self.event("act", self.operators[1], "", {"act": "approved"}, {}, ref=proposal)
         if self.disputes and self.random.random() < 0.6:
             report, dispute = self.disputes.pop()
             body = {"code": "proof", "decision": self.random.choice(["upheld", "dismissed"])}
-            raw = self.event("resolution", OPERATORS[0], report, body, {}, ref=dispute)
+            raw = self.event("resolution", self.operators[0], report, body, {}, ref=dispute)
             self.proposals.append(short_id(raw))
             return raw
         report, _, _ = self.any_report()
-        raw = self.event("dispute", OPERATORS[0], report, {"code": "not_me"}, {})
+        raw = self.event("dispute", self.operators[0], report, {"code": "not_me"}, {})
         self.disputes.append((report, short_id(raw)))
         return raw
 
     def expiry(self) -> bytes:
         """Ten entries end."""
         body = {"indices": sorted(self.random.sample(range(len(self.reports)), 10))}
-        return self.event("expiry", OPERATORS[0], "", body, {})
+        return self.event("expiry", self.operators[0], "", body, {})
 
     def any_report(self) -> tuple[str, str, bytes]:
         """One of the reports so far."""
@@ -151,7 +152,7 @@ class Exchange:
     ) -> bytes:
         """An event's bytes, its seq counted where the key signs several."""
         seq = self.seqs.get((by, report), 0)
-        if kind in {"report", "amendment", "withdrawal"} or by in OPERATORS:
+        if kind in {"report", "amendment", "withdrawal"} or by in self.operators:
             self.seqs[by, report] = seq + 1
         return canonical(
             {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
+import pytest
+from benchmarks.exchange.same_fold import compare
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -40,6 +43,7 @@ from acx.records.event import Act
 from acx.records.state import ReportView
 
 HOUR = "2026-03-01T10Z"
+EVENTS = int(os.environ.get("ACX_EVENTS", "1500"))
 
 
 class Agreement(RuleBasedStateMachine):
@@ -106,6 +110,15 @@ def test_rows_of_both_databases_a_replica_and_the_fold_agree(
     finally:
         for database in databases:
             database.close()
+
+
+@pytest.mark.soak
+def test_a_long_log_of_everything_at_any_moment_folds_alike_everywhere(
+    postgres: str, directory: Path
+) -> None:
+    urls = (database_url("", directory), database_url(create_database(postgres), directory))
+    digests = compare(directory, urls, EVENTS)
+    assert len(set(digests.values())) == 1, digests
 
 
 def keep(database: Database, log: Log) -> None:

@@ -61,6 +61,7 @@ class Poster:
             return
 
 
+@pytest.mark.soak
 def test_nothing_acknowledged_is_lost_when_it_is_killed_at_any_instant(
     home: Path, actor: Actor
 ) -> None:

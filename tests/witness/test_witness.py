@@ -196,6 +196,7 @@ def test_two_at_once_never_cosign_two_logs(log: Log, tmp_path: Path) -> None:
             log = forks[statuses.index(200)]
 
 
+@pytest.mark.soak
 def test_a_witness_that_is_killed_forgets_nothing_it_has_said(log: Log, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from acx.web.witness_api import serve; "
