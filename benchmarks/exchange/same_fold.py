@@ -18,7 +18,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -72,7 +72,16 @@ class Signing(fold.Exchange):
         self.keys = dict(zip(NAMES, OPERATORS, strict=True))
         self.opened: list[tuple[str, str]] = []
         self.reporters: dict[str, str] = {}
-        self.written = 0
+        self.ids: set[str] = set()
+
+    def write(self, count: int) -> Iterator[bytes]:
+        """So many events, none twice: the same event has one place in a log."""
+        end = len(self.ids) + count
+        while len(self.ids) < end:
+            for raw in super().write(end - len(self.ids)):
+                if short_id(raw) not in self.ids:
+                    self.ids.add(short_id(raw))
+                    yield raw
 
     def dispute(self) -> bytes:
         """The next step of a dispute by the rules, or any step at any moment."""
@@ -87,7 +96,7 @@ class Signing(fold.Exchange):
             tags = {stand_context(report, version): ""}
             return self.event(step, by, report, said, tags, ref=dispute)
         if step == "erasure":
-            indices = sorted(self.random.sample(range(self.written), min(5, self.written)))
+            indices = sorted(self.random.sample(range(len(self.ids)), min(5, len(self.ids))))
             erasure = {"code": "court_order", "indices": indices}
             about = self.random.choice((report, ""))
             raw = self.event(step, NAMES[0], about, erasure, {})
@@ -139,7 +148,6 @@ class Signing(fold.Exchange):
             tags=tags,
             issuer_key=unsigned.key,
         ).raw
-        self.written += 1
         if kind == "report":
             self.reporters[report] = by
         elif kind == "dispute":
