@@ -34,6 +34,7 @@ from acx.exchange.storage.schema import metadata
 from acx.log.checkpoint import Checkpoint, read_checkpoint
 from acx.log.entry import entry_of
 from acx.log.errors import LogError
+from acx.records.sealed_text import Message
 
 Join = Callable[..., Actor]
 
@@ -106,6 +107,19 @@ def test_a_restored_exchange_is_the_same_exchange(
         assert serving.member(actor.token).name == "A"
         posted(serving, actor)
         check_log(serving, actor.invite.log_key)
+
+
+def test_what_was_filed_about_an_erased_report_does_not_come_back_with_a_backup(
+    exchange: Exchange, service: Service, join: Join, target: Path, restored: Restored
+) -> None:
+    report = posted(service, join("A")).event.report
+    exchange.disputes.file(report, "not_me", Message(text="not I"))
+    exchange.backup(target)
+    exchange.approve(exchange.erase(report, "data_subject", "ann"), "bob")
+    again = restored(target)
+    again.recover(Copy.of(service))
+    assert again.expire().texts == 1
+    assert [filing.sealed for filing in again.disputes.filings()] == [b""]
 
 
 def test_a_backup_moves_from_one_kind_of_database_to_another(

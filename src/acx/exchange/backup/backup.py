@@ -3,8 +3,9 @@
 A backup is a directory: the rows, the keys of events apart from them, the operator's keys and
 settings, what was published, and a manifest with digests. It holds every secret of the exchange.
 
-**Keys of events stand apart** because destroying one must reach the backups too: `event-keys` of an
-older backup is never needed once there is a newer one, so it is deleted; the rows may be kept.
+**Keys of events stand apart**, with what was written in disputes, because destroying one must reach
+the backups too: `event-keys` of an older backup is never needed once there is a newer one, so it is
+deleted; the rows may be kept.
 """
 
 from __future__ import annotations

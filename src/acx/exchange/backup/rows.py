@@ -16,11 +16,12 @@ import zstandard
 from sqlalchemy import Connection, LargeBinary, Table, delete, insert, select
 
 from acx.exchange.errors import BackupError
-from acx.exchange.storage.schema import event_keys, head, metadata
+from acx.exchange.storage.schema import event_keys, filings, head, metadata, texts
 
 _BATCH: Final = 1_000
-KEY_TABLES: Final = (event_keys,)
-"""What a backup keeps apart: the newest is the only one that is ever needed."""
+KEY_TABLES: Final = (event_keys, filings, texts)
+"""What a backup keeps apart, because deleting it must reach backups: the newest is the only one
+that is ever needed."""
 ROW_TABLES: Final = tuple(table for table in metadata.sorted_tables if table not in KEY_TABLES)
 
 

@@ -19,6 +19,7 @@ from acx.exchange.governance import filings
 from acx.exchange.governance.decisions import Decisions
 from acx.exchange.governance.disputes import Disputes
 from acx.exchange.governance.retention import Retention, expiries
+from acx.exchange.storage.database import FORGETTING_SECONDS, TEXTS
 from acx.exchange.storage.ledger import newest_hour
 
 AHEAD_DAYS: Final = 31
@@ -94,8 +95,8 @@ class Daily:
         with decisions.database.write() as connection:
             texts = filings.forget_reports(connection, over)
             texts += self._disputes.forget_final(connection, now)
-        if texts:
-            decisions.database.forget_deleted()
+        # Every day, for what could not be overwritten when it was deleted: somebody read then.
+        decisions.database.forget_deleted(TEXTS, patience=FORGETTING_SECONDS)
         return Done(len(lapsing), len(over), len(indices), texts)
 
 

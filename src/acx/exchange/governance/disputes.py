@@ -349,13 +349,19 @@ class Disputes:
         )
 
     def forget_final(self, connection: Connection, now: datetime) -> int:
-        """Delete what was written in disputes that are final; how much that was."""
+        """Delete what was written in disputes that are final, or about what is gone; how much."""
         kept = filings.written(connection)
         final = [c.id for c in self._cases(connection) if c.id in kept and c.final_at(now)]
+        # Reports go with what was filed about them; a restored backup may bring that back.
+        filed = filings.reports_filed_about(connection)
+        views = self._docket(connection, filed).reports
+        gone = [r for r in filed if (view := views.get(r)) is None or not view.report_json]
         untriaged = hour_text(now - timedelta(days=filings.UNTRIAGED_DAYS))
         self._letters.forget()
-        return filings.forget_disputes(connection, final) + filings.forget_untriaged(
-            connection, untriaged
+        return (
+            filings.forget_disputes(connection, final)
+            + filings.forget_reports(connection, gone)
+            + filings.forget_untriaged(connection, untriaged)
         )
 
     def _tell(self, contact: str, body: Resolution, proposal: Proposal) -> None:

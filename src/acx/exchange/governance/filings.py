@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from acx.exchange.clock import hour_text
 from acx.exchange.errors import GovernanceError
 from acx.exchange.governance.operators import SERVICE
-from acx.exchange.storage.schema import filings, operators, texts
+from acx.exchange.storage.schema import entries, filings, operators, texts
 from acx.records.event import short_id
 from acx.records.sealed_text import Message, seal_text
 
@@ -196,10 +196,10 @@ def forget_disputes(connection: Connection, disputes: Iterable[str]) -> int:
 
 
 def forget_reports(connection: Connection, reports: Iterable[str]) -> int:
-    """Delete what was filed about reports that are gone, whatever came of it."""
+    """Delete what was written about reports that are gone, in filings and in disputes."""
     ids = list(reports)
     disputes = connection.execute(
-        select(filings.c.dispute).where(filings.c.report.in_(ids), filings.c.dispute.is_not(None))
+        select(entries.c.event_id).where(entries.c.type == "dispute", entries.c.report.in_(ids))
     ).scalars()
     return forget_disputes(connection, disputes) + _forget(connection, filings.c.report.in_(ids))
 
@@ -207,6 +207,12 @@ def forget_reports(connection: Connection, reports: Iterable[str]) -> int:
 def forget_untriaged(connection: Connection, before: str) -> int:
     """Delete filings that became no dispute for long."""
     return _forget(connection, filings.c.dispute.is_(None), filings.c.received < before)
+
+
+def reports_filed_about(connection: Connection) -> set[str]:
+    """The reports about which something filed is kept still."""
+    query = select(filings.c.report).where(filings.c.sealed.is_not(None))
+    return set(connection.execute(query).scalars())
 
 
 def written(connection: Connection) -> set[str]:

@@ -22,6 +22,7 @@ from acx.exchange.governance.docket import Docket, acts_about_reports
 from acx.exchange.governance.proposals import Proposal
 from acx.exchange.home import Settings
 from acx.exchange.sequencer.outbox import Planned
+from acx.exchange.storage.database import FORGETTING_SECONDS, TEXTS
 from acx.exchange.storage.ledger import LogRow, erasable, parsed, read_versions
 from acx.exchange.storage.schema import entries, event_keys
 from acx.records.event import Act, Erasure, Event, Expiry
@@ -108,7 +109,7 @@ class Retention:
         """Delete what was written about the reports beside the log."""
         with self._decisions.database.write() as connection:
             filings.forget_reports(connection, _reports_of(proposal))
-        self._decisions.database.forget_deleted()
+        self._decisions.database.forget_deleted(TEXTS, patience=FORGETTING_SECONDS)
         return ""
 
     def hold(self, report: str, code: str, by: str) -> None:

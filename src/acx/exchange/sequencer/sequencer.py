@@ -36,7 +36,7 @@ from acx.exchange.intake.rules import Known, Rules, Taken, Verdict
 from acx.exchange.sequencer.lead import Lead
 from acx.exchange.sequencer.outbox import Planned, Waiting, discharge, refuse, waiting
 from acx.exchange.sequencer.publisher import Batch, Publisher
-from acx.exchange.storage.database import Database
+from acx.exchange.storage.database import KEYS, Database
 from acx.exchange.storage.ledger import (
     LogRow,
     append,
@@ -450,4 +450,4 @@ class Sequencer:
     def _forget(self) -> None:
         """See destroyed keys out of the database's files, now or as soon as nobody reads."""
         if not self._forgotten:
-            self._forgotten = self._database.forget_deleted()
+            self._forgotten = self._database.forget_deleted(KEYS)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from acx.exchange.errors import StorageError, Unavailable
 from acx.exchange.storage.schema import VERSION, metadata
@@ -23,9 +30,16 @@ BUSY_SECONDS: Final = 15
 POOL_SIZE: Final = 16
 SQLITE_FILE: Final = "exchange.sqlite"
 
+KEYS: Final = ("event_keys",)
+TEXTS: Final = ("texts", "filings")
+"""Tables out of which deleted rows have to be gone for good."""
+
+FORGETTING_SECONDS: Final = 10.0
+"""How long a command goes on trying to overwrite what it deleted."""
+_LOCK_MILLISECONDS: Final = 100
+"""How long forgetting waits for those who read; whoever comes after it waits as long."""
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _BEGIN: Final = "acx_begin"
-_FORGET_SQLITE: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-_FORGET_POSTGRES: Final = "VACUUM event_keys, texts, filings"
 
 
 def database_url(configured: str, home: Path) -> URL:
@@ -103,24 +117,41 @@ class Database:
         with _translated(), self._writer.begin() as connection:
             yield connection
 
-    def forget_deleted(self) -> bool:
-        """Overwrite what was deleted, so that a destroyed key is in no file of the database.
+    def forget_deleted(self, tables: Sequence[str] = KEYS + TEXTS, *, patience: float = 0) -> bool:
+        """Overwrite what was deleted, so that it is in no file of the database's tables.
 
         SQLite zeroes deleted rows in place (`secure_delete`), but copies of the pages stay in the
-        write-ahead log until it is truncated. PostgreSQL keeps dead rows until a vacuum; its own
-        write-ahead log and its archives are the operator's to age out.
+        write-ahead log until it is truncated. PostgreSQL leaves the bytes of dead rows in their
+        pages, even after a vacuum, until the place is used again: so the tables are written anew.
+        Its write-ahead log and archives are the operator's to age out (`wal_recycle = off`).
+
+        Args:
+            tables: where something was deleted.
+            patience: seconds to go on trying while somebody reads.
 
         Returns:
             Whether it is done; not while somebody reads an older state. Ask again.
         """
-        statement = (
-            "PRAGMA wal_checkpoint(TRUNCATE)"
-            if self.is_sqlite
-            else "VACUUM event_keys, texts, filings"
-        )
+        deadline = time.monotonic() + patience
+        while not (done := self._forget(tables)) and time.monotonic() < deadline:
+            time.sleep(_LOCK_MILLISECONDS / 1000)
+        return done
+
+    def _forget(self, tables: Sequence[str]) -> bool:
         with self._bare() as connection:
-            result = connection.execute(text(statement))
-            return not self.is_sqlite or result.one()[0] == 0
+            if self.is_sqlite:
+                busy: int = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0]
+                return not busy
+            connection.execute(text(f"SET lock_timeout = {_LOCK_MILLISECONDS}"))
+            try:
+                connection.execute(text(f"VACUUM (FULL) {', '.join(tables)}"))
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+                    raise
+                return False
+            finally:
+                connection.execute(text("RESET lock_timeout"))
+        return True
 
     def migrate(self) -> None:
         """Bring the tables to this version, from nothing or from any earlier one."""
