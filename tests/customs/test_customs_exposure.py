@@ -42,6 +42,8 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name=("Zhejiang Goldstep Footwear Co Ltd",),
             email=("sales@goldstep.example",),
             phone=("+86 571 8765 4321",),
+            address=("88 Wensan Road, Hangzhou 310012, China",),
+            country=("CN",),
             registration_no=("CN:91330100MA2XXXXX1A",),
         ),
         conduct="shipped_counterfeits",
@@ -94,6 +96,26 @@ def test_a_party_that_comes_back_is_found_with_its_report(
     assert exposed.matrix[:, COLUMN["exchange_same_goods"]].tolist() == [1, 1, 1, 0, 0, 0]
     assert set(exposed.levels["consignor"]) <= {"exact", "strong"}
     assert np.all(exposed.matrix[:, COLUMN["exchange_contributors"]] == 1)
+
+
+def test_an_address_or_telephone_that_reported_accounts_use_counts_for_whoever_uses_it(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    of = {
+        "the telephone, written at home": {"consignor_phone": "0571-87654321"},
+        "the address": {"seller_address": "88 WENSAN ROAD, Hangzhou 310012, China"},
+        "neither": {"consignor_phone": "0571-11112222"},
+        "nothing to look at": {"consignor_name": "Somebody Else"},
+    }
+    found = {
+        given: exchange.of(
+            shipments(tmp_path, consignor_country="CN", seller_country="CN", **columns)
+        ).matrix[0, COLUMN["exchange_hub"]]
+        for given, columns in of.items()
+    }
+    assert found["the telephone, written at home"] == found["the address"] == 1
+    assert found["neither"] == 0
+    assert np.isnan(found["nothing to look at"])
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,15 @@ from acx.member.index import SCREENED_STATES
 from acx.member.replica import Replica
 from acx.member.screen import Screener
 from acx.records.account import FIELDS
-from acx.records.normalise import skeleton
+from acx.records.normalise import normalise_column, skeleton
 from acx.records.normalise.text import fold_text
 from acx.records.report import Report
 
 MIN_BRAND: Final = 5
 """Letters from which a brand is looked for within other letters, spaced or imitated."""
 _SINGLE: Final = ("id", "kind", "birth_date")
+_HUBS: Final = ("address", "phone")
+"""What a reported account may share with others: a warehouse, an agent's telephone."""
 _PDQ_DISTANCE: Final = 31
 """Bits of 256 within which two PDQ hashes are of one picture (Meta's recommendation)."""
 _IMITATED: Final = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a",
@@ -102,10 +104,13 @@ class Exchange:
         brands: set[str] = set()
         self._identifiers: set[str] = set()
         pictures: set[str] = set()
+        contacts = []
         for view in replica.reports(*SCREENED_STATES):
             report = view.report
             if report is None:
                 continue
+            account = report.account
+            contacts.append((account.country, account.address, account.phone))
             chapters += [(view.id, chapter) for chapter in _chapters(report)]
             brands |= {*report.brands, *(product.brand for product in report.products)} - {""}
             for product in report.products:
@@ -114,6 +119,16 @@ class Exchange:
         schema = {"report": pl.String(), "hs2": pl.String()}
         self._chapters = pl.DataFrame(chapters, schema=schema, orient="row").unique()
         self._pictures = _bits(sorted(pictures))
+        texts = pl.List(pl.String)
+        reported = pl.DataFrame(
+            contacts, schema={"country": texts, "address": texts, "phone": texts}, orient="row"
+        )
+        self._default_country = default_country
+        self._hubs = (
+            self._places(reported)
+            .group_by("place")
+            .agg(pl.col("row").n_unique().cast(pl.Float64).alias("accounts"))
+        )
         plain = {_plain(brand) for brand in brands}
         written = {_words(fold_text(brand)) for brand in brands}
         self._named = sorted(f" {brand} " for brand in written if len(brand) > 1)
@@ -148,6 +163,7 @@ class Exchange:
             reports[party], levels[party] = best["report"], best["level"]
         columns["exchange_contributors"] = contributors
         columns["exchange_same_goods"] = same_goods
+        columns["exchange_hub"] = self._shared(frame)
         columns["exchange_product"] = self._products(frame)
         columns |= self._brands(frame["description"])
         return Exposed(np.column_stack([columns[name] for name in EXPOSURE]), reports, levels)
@@ -194,6 +210,43 @@ class Exchange:
             pl.col("report_id").fill_null("").alias("report"),
             pl.col("level").fill_null("").alias("level"),
         )  # fmt: skip
+
+    def _shared(self, frame: pl.DataFrame) -> F64:
+        """How many reported accounts are at an address or telephone of a shipment's parties."""
+        shared = np.full(len(frame), np.nan)
+        for party in PARTIES:
+            own = frame.select(
+                pl.col(f"{party}_{field}").alias(field) for field in ("country", *_HUBS)
+            )
+            present = own.select(
+                pl.any_horizontal(pl.col(field).list.len() > 0 for field in _HUBS)
+            ).to_series()
+            most = (
+                self._places(own)
+                .join(self._hubs, on="place")
+                .group_by("row")
+                .agg(pl.col("accounts").max())
+            )
+            counted = np.where(present.to_numpy(), 0.0, np.nan)
+            counted[most["row"].to_numpy()] = most["accounts"].to_numpy()
+            shared = np.fmax(shared, counted)
+        return shared
+
+    def _places(self, accounts: pl.DataFrame) -> pl.DataFrame:
+        """The normalised addresses and telephones of accounts, each with its row."""
+        return pl.concat(
+            accounts.with_row_index("row")
+            .select(
+                pl.col("row").cast(pl.Int64),
+                normalise_column(
+                    field, accounts[field], accounts["country"], self._default_country
+                ).alias("place"),
+            )
+            .explode("place")
+            .drop_nulls()
+            .with_columns(pl.lit(f"{field} ") + pl.col("place"))
+            for field in _HUBS
+        )
 
     def _products(self, frame: pl.DataFrame) -> F64:
         """Whether a shipment has a product identifier or picture that was reported."""

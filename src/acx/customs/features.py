@@ -39,6 +39,7 @@ EXPOSURE: Final = (
     "exchange_seller",
     "exchange_contributors",
     "exchange_same_goods",
+    "exchange_hub",
     "exchange_product",
     "brand_named",
     "brand_disguised",

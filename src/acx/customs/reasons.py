@@ -43,6 +43,7 @@ _PLACED: Final = {
 _EXCHANGE: Final = {
     "exchange_contributors": "members stand behind a report that a party matches: {:.0f}",
     "exchange_same_goods": "a party matches a report about goods of this chapter",
+    "exchange_hub": "reported accounts at an address or telephone of a party: {:.0f}",
     "exchange_product": "a product identifier or picture was reported",
     "brand_named": "the description names a brand that was reported as counterfeited",
     "brand_disguised": "the description has a reported brand's name in disguise",
