@@ -16,8 +16,8 @@ from acx.records.sealed_text import (
     Exhibit,
     Message,
     SealedTextError,
-    _exchange_key,
-    _opening_key,
+    sealing_key,
+    opening_key,
     open_text,
     recipients_of,
     seal_text,
@@ -31,8 +31,8 @@ PLACE = {"origin": "exchange.example/test", "about": "a" * 26}
 @given(st.binary(min_size=32, max_size=32))
 def test_the_two_keys_of_an_operator_are_of_one_point(seed: bytes) -> None:
     key = Ed25519PrivateKey.from_private_bytes(seed)
-    secret: X25519PrivateKey = _opening_key(key)
-    assert secret.public_key() == _exchange_key(public_key_text(key))
+    secret: X25519PrivateKey = opening_key(key)
+    assert secret.public_key() == sealing_key(public_key_text(key))
 
 
 @given(st.text(max_size=5000))

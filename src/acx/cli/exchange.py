@@ -485,6 +485,43 @@ def backup(directory: Path, home: Path, as_json: bool) -> None:
 
 
 @exchange.command()
+@click.option(
+    "--to",
+    "directory",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of its own, for a web server, an object store or a CDN.",
+)
+@click.option(
+    "--without-keys",
+    is_flag=True,
+    help="Leave key pages out: members fetch them from the exchange, with their tokens.",
+)
+@home_option
+@json_option
+def publish(directory: Path, without_keys: bool, home: Path, as_json: bool) -> None:
+    """Write the log as plain files that members sync from; again, only what is new.
+
+    Events are encrypted, and their keys sealed for members in good standing, so anyone may carry
+    the files. What is erased is gone from here with the next run: run it often, and let no cache
+    or version keep `keys/`.
+    """
+    from acx.cli.output import note, print_json
+    from acx.exchange.service import Exchange
+
+    with Exchange.open(home) as opened:
+        done = opened.publish(directory, keys=not without_keys)
+    if as_json:
+        print_json({"size": done.size, "written": done.written, "removed": done.removed})
+    else:
+        note(
+            f"{done.size} entries in {directory}: {done.written} files written,"
+            f" {done.removed} removed"
+        )
+
+
+@exchange.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @home_option
 @click.option("--database", metavar="URL", default=None, help="Another database than before.")

@@ -57,7 +57,9 @@ def make_directory(path: Path, *, mode: int) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask says.
+    path.chmod(mode)
     sync_directory(path.parent)
 
 

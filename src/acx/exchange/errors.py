@@ -169,6 +169,10 @@ class BackupError(ExchangeError):
     """A backup that cannot be made, or is none."""
 
 
+class PublicationError(ExchangeError):
+    """A folder that the log cannot be published to."""
+
+
 class RecoveryError(ExchangeError):
     """A copy of the log from which the exchange cannot be brought up to date."""
 

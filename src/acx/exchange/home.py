@@ -7,6 +7,7 @@ keys/log.key       signs checkpoints
 keys/service.key   signs the acts the service does by itself
 keys/issuer.key    seals the keys that credentials are issued under, which are in the database
 keys/operators/    a key per operator
+keys/reading.key   key pages are published under it, and for whom; drawn when first published
 public/            checkpoint, tiles, bundles: what anyone may read
 high-water         the largest checkpoint ever signed; outside the database on purpose
 exchange.sqlite    unless the database is elsewhere
@@ -93,6 +94,7 @@ class Home:
         self._restored = path / "restored"
         self._matching = path / "matching.key"
         self._issuer = self._keys / "issuer.key"
+        self._reading = self._keys / "reading.key"
 
     @classmethod
     def create(cls, path: Path, settings: Settings) -> Home:
@@ -223,6 +225,14 @@ class Home:
         """Make it, in a home that was made without."""
         if not self._issuer.exists():
             self._write_secret(self._issuer)
+
+    def reading_key(self) -> bytes:
+        """What key pages were published under last; empty before the first time."""
+        return self._secret_bytes(self._reading) if self._reading.exists() else b""
+
+    def keep_reading_key(self, kept: bytes) -> None:
+        """Keep what key pages are published under from now on."""
+        write_durably(self._reading, kept, mode=0o600)
 
     def _operator_file(self, name: str) -> Path:
         return self._keys / "operators" / f"{name}.key"

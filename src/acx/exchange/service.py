@@ -37,6 +37,7 @@ from acx.exchange.backup.backup import Manifest, make_backup, restore_backup
 from acx.exchange.backup.recovery import LogCopy, Recovered, recover_rows
 from acx.exchange.clock import Clock, hour_text, utc_now
 from acx.exchange.errors import GovernanceError, HomeError
+from acx.exchange.feed.publication import Publication, publish
 from acx.exchange.governance import proposals
 from acx.exchange.governance.admissions import Admissions
 from acx.exchange.governance.audit import Audited, RowsCopy, audit
@@ -180,6 +181,10 @@ class Exchange(AbstractContextManager["Exchange"]):
             BackupError: it is there, or cannot be written.
         """
         return make_backup(self.home, self.settings, self._database, target, clock=self._clock)
+
+    def publish(self, target: Path, *, keys: bool = True) -> Publication:
+        """Bring a folder of plain files up to date; see `acx.exchange.feed.publication`."""
+        return publish(self.home, self._database, target, clock=self._clock, keys=keys)
 
     @staticmethod
     def restore(source: Path, path: Path, *, database: str | None = None) -> Manifest:

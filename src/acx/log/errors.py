@@ -103,3 +103,7 @@ class Shrunk(InconsistentLog):
 
 class EntryMismatch(InconsistentLog):
     """What an entry's key opens is not what the entry commits to."""
+
+
+class AlteredFile(InconsistentLog):
+    """A file is not the one that was signed; whoever carried it may have changed it."""

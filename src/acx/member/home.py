@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from acx.log.errors import MissingFile
+from acx.log.tiles import DirectoryReader, TileReader
 from acx.member import evidence
 from acx.member.authorise import CredentialAuthoriser
 from acx.member.client import ExchangeClient
@@ -52,7 +54,8 @@ from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
-from acx.member.sync import Progress, Synced, sync
+from acx.member.static import Keys, KeysOfExchange, SealedKeys, Site, StaticFeed
+from acx.member.sync import Copy, Progress, Synced, sync
 from acx.member.tunnel import Hop, parse_hop
 from acx.member.verify import (
     Compared,
@@ -314,6 +317,65 @@ class Member:
         with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
             return self._sync(wallet, client, replica, progress)
 
+    def sync_from(self, source: str, progress: Progress | None = None) -> Synced:
+        """Bring the replica up to date from the log's files, as verified as from the exchange.
+
+        Args:
+            source: URL or directory of what `acx exchange publish` wrote. Where it holds no key
+                pages, they come from the exchange, and so does what is newer than the files.
+            progress: told how far it is.
+
+        Raises:
+            LogError, ExchangeError: a file is missing, damaged, or cannot be fetched.
+            InconsistentLog: a file was changed on the way, or the log contradicts itself; the
+                replica is as before.
+        """
+        with (
+            self.wallet() as wallet,
+            self.client(wallet) as client,
+            self.replica() as replica,
+            self._files(source) as files,
+        ):
+            origin, member_key = replica.trust.origin, wallet.seed().member_key()
+            keys: Keys
+            try:
+                keys, complete = SealedKeys(files, member_key, origin), True
+            except MissingFile:
+                keys, complete = KeysOfExchange(client), False
+            with StaticFeed(files, keys, replica.trust.log_key) as feed:
+                synced = sync(
+                    replica,
+                    feed,
+                    receipts=_receipts(wallet),
+                    threads=self.settings.threads,
+                    progress=progress,
+                    copy=Copy(feed.as_of, complete),
+                )
+                size = feed.size
+            if not complete:
+                rest = self._sync(wallet, client, replica, progress)
+                changed = tuple(sorted({*synced.changed, *rest.changed}))
+                return msgspec.structs.replace(rest, since=synced.since, changed=changed)
+            with replica.keeping_evidence():
+                check_acknowledged(wallet, replica)
+            if size < replica.size:
+                older = (
+                    f"{source} holds {size} entries, and the replica {replica.size} already: it is"
+                    " older; ask who publishes it"
+                )
+                warnings = [text for text in (synced.warning, older) if text]
+                synced = msgspec.structs.replace(synced, warning="; ".join(warnings))
+            return synced
+
+    @contextmanager
+    def _files(self, source: str) -> Iterator[TileReader]:
+        """The log's files at a URL or in a directory."""
+        if source.startswith(("http://", "https://")):
+            with self._anyone(source) as client:
+                yield Site(client)
+        else:
+            yield DirectoryReader(Path(source))
+
     def _sync(
         self,
         wallet: Wallet,
@@ -321,12 +383,10 @@ class Member:
         replica: Replica,
         progress: Progress | None = None,
     ) -> Synced:
-        # Below the proof, a receipt holds the checkpoint that it was signed under.
-        receipts = [message.receipt.partition("\n\n")[2] for message in wallet.unchecked()]
         synced = sync(
             replica,
             client,
-            receipts=receipts,
+            receipts=_receipts(wallet),
             threads=self.settings.threads,
             progress=progress,
         )
@@ -962,6 +1022,12 @@ def _screener(
         home=home,
     )
     return screener, "; ".join(filter(None, (warning, screener.warning)))
+
+
+def _receipts(wallet: Wallet) -> list[str]:
+    """Checkpoints that the exchange has signed for us, and that the log must lead to."""
+    # Below the proof, a receipt holds the checkpoint that it was signed under.
+    return [message.receipt.partition("\n\n")[2] for message in wallet.unchecked()]
 
 
 def _lint_warnings(contributor: Contributor) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -46,6 +47,20 @@ class Synced(msgspec.Struct, frozen=True):
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A source that is not the exchange itself, and may be behind it.
+
+    Attributes:
+        as_of: when it was made, in seconds since 1970; 0 where that is not known.
+        complete: whether a body that it lacks is to be explained by an erasure in it; not where
+            keys come from elsewhere and may be newer.
+    """
+
+    as_of: float
+    complete: bool
+
+
 def sync(
     replica: Replica,
     source: Source,
@@ -54,6 +69,7 @@ def sync(
     threads: int = 0,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
+    copy: Copy | None = None,
 ) -> Synced:
     """Take everything up to the exchange's head.
 
@@ -65,6 +81,7 @@ def sync(
         threads: that check signatures; 0 is one per processor.
         progress: told how far it is.
         clock: seconds since 1970.
+        copy: what the source is, where it is not the exchange itself.
 
     Raises:
         ExchangeError: no or no proper answer; what came before it is kept.
@@ -92,7 +109,11 @@ def sync(
             except ExchangeError:
                 take(opening)
                 raise
-            writer.log.see(page.checkpoint)
+            if copy is None:
+                writer.log.see(page.checkpoint)
+            else:
+                # It may be behind what the exchange has shown.
+                writer.log.recall(page.checkpoint)
             if page.cosigned:
                 writer.see_cosigned(page.cosigned)
             take(opening)
@@ -100,9 +121,11 @@ def sync(
                 break
             opening = Opening(page.entries, replica.trust.origin, executor)
             after += len(page.entries)
-        writer.log.require_all()
-        changed.update(_confirm(writer, at_head=True))
-        writer.reached_head(clock())
+        if copy is None:
+            writer.log.require_all()
+        changed.update(_confirm(writer, at_head=copy is None or copy.complete))
+        if copy is None or copy.as_of > replica.synced:
+            writer.reached_head(clock() if copy is None else copy.as_of)
     return Synced(
         since,
         replica.size,

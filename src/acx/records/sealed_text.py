@@ -113,7 +113,7 @@ def seal_text(message: Message, recipients: Iterable[str], *, origin: str, about
     key = secrets.token_bytes(32)
     info = _info(origin, about)
     slots = {
-        name: _text(_SUITE.encrypt(key, _exchange_key(name), info))
+        name: _text(_SUITE.encrypt(key, sealing_key(name), info))
         for name in sorted(set(recipients))
     }
     if not slots:
@@ -149,7 +149,7 @@ def open_text(raw: bytes, key: Ed25519PrivateKey, *, origin: str, about: str) ->
         raise SealedTextError("the text was sealed to other operators: one of them has to open it")
     info = _info(origin, about)
     try:
-        message_key = _SUITE.decrypt(_bytes(slot), _opening_key(key), info)
+        message_key = _SUITE.decrypt(_bytes(slot), opening_key(key), info)
         plain = AESGCM(message_key).decrypt(_NONCE, _bytes(sealed.sealed), info)
         size = int.from_bytes(plain[:4], "big")
         return msgspec.json.decode(plain[4 : 4 + size], type=Message)
@@ -198,16 +198,23 @@ def _parse(raw: bytes) -> _Sealed:
     return sealed
 
 
-def _exchange_key(name: str) -> X25519PublicKey:
-    """The X25519 key at the point of an Ed25519 key: u = (1 + y) / (1 - y)."""
+def sealing_key(name: str) -> X25519PublicKey:
+    """The X25519 key at the point of an Ed25519 key: u = (1 + y) / (1 - y).
+
+    Args:
+        name: the Ed25519 public key, base64 as in events.
+
+    Raises:
+        SealedTextError: it is no key, or of small order.
+    """
     y = int.from_bytes(_bytes(name), "little") & (2**255 - 1)
     if y in {1, _PRIME - 1} or y >= _PRIME:
-        raise SealedTextError("no operator's key: it is of small order")
+        raise SealedTextError("no key to seal to: it is of small order")
     u = (1 + y) * pow(1 - y, -1, _PRIME) % _PRIME
     return X25519PublicKey.from_public_bytes(u.to_bytes(32, "little"))
 
 
-def _opening_key(key: Ed25519PrivateKey) -> X25519PrivateKey:
+def opening_key(key: Ed25519PrivateKey) -> X25519PrivateKey:
     """The scalar that an Ed25519 key multiplies by (RFC 8032, section 5.1.5)."""
     seed = key.private_bytes(
         serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()

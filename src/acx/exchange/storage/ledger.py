@@ -20,6 +20,7 @@ from acx.exchange.storage.schema import (
     head,
     tags,
 )
+from acx.log.checkpoint import Checkpoint, read_checkpoint
 from acx.log.entry import open_sealed
 from acx.records.event import OPERATOR_TYPES, Event, outcome_context, parse_event
 
@@ -281,6 +282,13 @@ def checkpoint_covering(connection: Connection, index: int) -> tuple[int, str] |
         .limit(1)
     ).one_or_none()
     return None if row is None else (row.size, row.note)
+
+
+def newest_checkpoint(connection: Connection) -> Checkpoint | None:
+    """The checkpoint that was signed last; None before the first."""
+    query = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+    note = connection.execute(query).scalar_one_or_none()
+    return None if note is None else read_checkpoint(note)
 
 
 def condemn(connection: Connection, indices: Iterable[int]) -> None:
