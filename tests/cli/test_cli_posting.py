@@ -22,7 +22,7 @@ DOWN = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Gaps are drawn, and not waited for; gives them."""
+    """Waits are drawn, and not waited for; gives them."""
     monkeypatch.setattr(vault, "SCRYPT_LOG_N", 10)
     gaps: list[float] = []
     monkeypatch.setattr("acx.member.outbox.time.sleep", gaps.append)
@@ -86,25 +86,30 @@ def test_posting_directly_is_warned_of(
     assert posted(exchange) == 1
 
 
-def test_how_long_the_gaps_take_is_told_and_haste_is_warned_of(
+def test_how_long_the_waits_take_is_told_and_haste_is_warned_of(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], quick: list[float]
 ) -> None:
     file = reports(tmp_path, "Johannes", "Albertine", "Cyprian")
     assert run(["report", file, "--direct", "--home", str(home)]) == 0
     told = capsys.readouterr().err
-    # Two gaps of 20 s on average before the second and the third.
-    assert "3 to send, with gaps that hide what belongs together: about 40 s" in told
-    assert "belong together:" not in told.replace("hide what belongs together:", "")
-    assert len([gap for gap in quick if gap > 0.1]) >= 1
+    # 5 minutes on average before the first, 20 s before the second and the third.
+    assert "3 to send, after random waits that hide whose they are: about 6 min" in told
+    assert "--now:" not in told
+    # The first sync ever: there was no log to decide by.
+    assert "older than a day or new" in told
+    assert len([wait for wait in quick if wait > 0.1]) >= 2
     quick.clear()
     file = reports(tmp_path, "Dietlinde", "Edeltraud")
     assert run(["report", file, "--direct", "--now", "--home", str(home)]) == 0
-    told = capsys.readouterr().err
-    assert "--now: who watches the network sees that these posts belong together" in told
+    assert "--now: the operator sees that these posts belong together" in capsys.readouterr().err
     assert quick == []
     file = reports(tmp_path, "Florentine")
     assert run(["report", file, "--direct", "--now", "--home", str(home)]) == 0
-    assert "belong together" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--now: the operator sees who read or connected just before" in told
+    file = reports(tmp_path, "Gottlieb")
+    assert run(["report", file, "--direct", "--home", str(home)]) == 0
+    assert "older than a day" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

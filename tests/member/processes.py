@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-FAST = {"timeout": 5.0, "spacing": 0.0, "follow_up_spacing": 0.0, "threads": 1}
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
+    from acx.records.account import Account
+
+FAST = {"timeout": 5.0, "spacing": 0.0, "follow_up_spacing": 0.0, "delay": 0.0, "threads": 1}
 """Settings of members in tests: no pauses."""
 
 
@@ -25,3 +31,17 @@ def sync_for_ever(directory: Path, url: str) -> None:
 
     while True:
         sync(Replica.open(directory), ExchangeClient(url, token="t", timeout=2.0), threads=1)
+
+
+def screen_often(home: Path, account: Account, times: int, answers: SimpleQueue[list[str]]) -> None:
+    """Open a member's index again and again, and tell which reports an account hits."""
+    from acx.member import index
+    from acx.member.replica import Replica
+    from acx.member.screen import Screener
+
+    index.KEPT_FROM = 1  # type: ignore[misc]
+    for _ in range(times):
+        replica = Replica.open(home / "replica", read_only=True)
+        hits = Screener(replica, home=home).check(account)
+        answers.put([hit.report_id for hit in hits])
+        replica.close()

@@ -211,18 +211,20 @@ def test_several_reports_go_in_another_order_than_their_rows(
     assert names != [str(number).encode() for number in range(12)]
 
 
-def test_gaps_are_waited_between_reports_and_not_before_the_first(
+def test_reports_wait_and_in_haste_they_do_not(
     exchange: LyingExchange, member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    spaced = Member.open(member.home, FAST | {"spacing": 1000.0})
+    spaced = Member.open(member.home, FAST | {"spacing": 1000.0, "delay": 100_000.0})
     spaced.report([row(number) for number in range(6)])
-    gaps = [seconds for seconds in waited if seconds > 1]
-    assert len(gaps) >= 4
-    assert len(set(gaps)) == len(gaps)
+    waits = [seconds for seconds in waited if seconds > 1]
+    assert len(waits) >= 5
+    assert len(set(waits)) == len(waits)
     waited.clear()
     spaced.report([row(7)])
+    assert len([seconds for seconds in waited if seconds > 1]) == 1
+    waited.clear()
     spaced.report([row(number) for number in range(10, 14)], at_once=True)
     assert [seconds for seconds in waited if seconds > 1] == []
 

@@ -87,7 +87,9 @@ def amend(report: str, file: str, home: Path, posting: Posting, as_json: bool) -
     from acx.member.home import Member
 
     member = Member.open(home, posting.arguments)
-    _tell(member.amend(report, _one_row(file), at_once=posting.at_once), as_json)
+    with sending(quiet=as_json) as progress:
+        sent = member.amend(report, _one_row(file), at_once=posting.at_once, progress=progress)
+    _tell(sent, as_json)
 
 
 @click.command()
@@ -113,7 +115,9 @@ def withdraw(
         click.confirm(f"Withdraw {report}? It cannot be undone", abort=True, err=True)
     chosen = cast("Literal['error', 'duplicate', 'cleared']", reason)
     member = Member.open(home, posting.arguments)
-    _tell(member.withdraw(report, chosen, at_once=posting.at_once), as_json)
+    with sending(quiet=as_json) as progress:
+        sent = member.withdraw(report, chosen, at_once=posting.at_once, progress=progress)
+    _tell(sent, as_json)
 
 
 @click.command()
@@ -131,7 +135,9 @@ def answer(dispute: str, said: str | None, home: Path, posting: Posting, as_json
         raise click.UsageError("say --stands or --withdraws")
     chosen = cast("Literal['stands', 'withdraws']", said)
     member = Member.open(home, posting.arguments)
-    _tell(member.answer(dispute, chosen, at_once=posting.at_once), as_json)
+    with sending(quiet=as_json) as progress:
+        sent = member.answer(dispute, chosen, at_once=posting.at_once, progress=progress)
+    _tell(sent, as_json)
 
 
 @click.command()
@@ -210,16 +216,18 @@ def decide(
     account, report = _hit(hit)
     member = Member.open(home, posting.arguments)
     ground = _ground(statement, action)
-    sent = member.decide(
-        account,
-        report,
-        cast("Any", action),
-        by=by or _login_name(),
-        note=ground,
-        hits=hits,
-        tell=tell,
-        at_once=posting.at_once,
-    )
+    with sending(quiet=as_json) as progress:
+        sent = member.decide(
+            account,
+            report,
+            cast("Any", action),
+            by=by or _login_name(),
+            note=ground,
+            hits=hits,
+            tell=tell,
+            at_once=posting.at_once,
+            progress=progress,
+        )
     if sent is not None:
         _tell(sent, as_json)
     elif as_json:

@@ -1,4 +1,4 @@
-"""What all commands that post anonymously have in common: by which way, and with which gaps."""
+"""What all commands that post anonymously have in common: by which way, and after which waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Posting:
     """How to post.
 
     Attributes:
-        at_once: without gaps.
+        at_once: without waiting.
         arguments: settings, as the command line gave them.
     """
 
@@ -61,7 +61,7 @@ def posting_options(command: Decorated) -> Decorated:
             "--now",
             "at_once",
             is_flag=True,
-            help="Send without gaps; who watches the network learns what belongs together.",
+            help="Post at once: the operator can then tell by the times whose the posts are.",
         ),
     ):
         decorated = option(decorated)
@@ -81,9 +81,9 @@ def sending(*, quiet: bool) -> Iterator[Sending]:
             if seconds >= 1 and not told:
                 told = True
                 note(
-                    f"{total} to send, with gaps that hide what belongs together: about "
-                    f"{duration(seconds)}. What waits is safe in the outbox; after an interruption "
-                    "acx outbox --send goes on"
+                    f"{total} to send, after random waits that hide whose they are: about "
+                    f"{duration(seconds)} (--now posts at once). What waits is safe in the outbox; "
+                    "after an interruption acx outbox --send goes on"
                 )
             advance(done, total, seconds)
 
@@ -91,8 +91,19 @@ def sending(*, quiet: bool) -> Iterator[Sending]:
 
 
 def warn_of_haste(sent: Sent | None) -> None:
-    """Say what `--now` gave away, where it did."""
+    """Say what the times of posts gave away, where they did."""
     from acx.cli.output import note
 
-    if sent is not None and sent.hurried:
-        note("acx: warning: --now: who watches the network sees that these posts belong together")
+    if sent is None:
+        return
+    if sent.hurried:
+        several = len(sent.acknowledged) + len(sent.failed) > 1
+        alone = "the operator sees who read or connected just before, and can tell whose this is"
+        together = "the operator sees that these posts belong together, and who read just before"
+        note(f"acx: warning: --now: {together if several else alone}")
+    elif sent.read:
+        note(
+            "acx: warning: the copy of the log was older than a day or new, so it was brought up to"
+            " date first, which the operator saw; acx watch keeps it fresh, and then nothing is"
+            " read beside a post"
+        )

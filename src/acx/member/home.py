@@ -14,7 +14,8 @@ What brings tables and matching along is imported where it is used, so that `acx
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
+from acx.member.spacing import Spacing, reads_before_posting
 from acx.member.static import Keys, KeysOfExchange, SealedKeys, Site, StaticFeed
 from acx.member.sync import Copy, Progress, Synced, sync
 from acx.member.tunnel import Hop, parse_hop
@@ -488,28 +490,28 @@ class Member:
         Args:
             rows: what was confirmed.
             dry_run: decide, and send nothing.
-            at_once: without gaps (`--now`).
+            at_once: without waiting (`--now`).
             only_amend: leave out rows that were not reported before.
             always_new: open a report even where another stands.
             progress: told how the sending goes.
         """
-        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
-            if not dry_run:
-                self._sync(wallet, client, replica)
-            planner = self._planner(wallet, replica, only_amend=only_amend, always_new=always_new)
-            drafts = planner.plan(rows)
-            if dry_run:
-                return Reported(
-                    drafts=tuple(drafts),
-                    reports=tuple(draft.report for draft in drafts),
-                    sent=None,
-                    warnings=_lint_warnings(self.contributor),
-                )
+        plan = partial(self._planner, only_amend=only_amend, always_new=always_new)
+        if dry_run:
+            with self.wallet() as wallet, self.replica() as replica:
+                drafts = plan(wallet, replica).plan(rows)
+            return Reported(
+                drafts=tuple(drafts),
+                reports=tuple(draft.report for draft in drafts),
+                sent=None,
+                warnings=_lint_warnings(self.contributor),
+            )
+        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
+            drafts = plan(wallet, replica).plan(rows)
             reports = [
                 wallet.contribution(message.contribution).report if message else draft.report
                 for draft, message in zip(drafts, queue(wallet, drafts), strict=True)
             ]
-            sent = self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)
+            sent = send()
             return Reported(
                 drafts=tuple(drafts),
                 reports=tuple(reports),
@@ -528,13 +530,13 @@ class Member:
 
         Args:
             confirmations: what was confirmed.
-            at_once: without gaps.
+            at_once: without waiting (`--now`).
             progress: told how the sending goes.
 
         Raises:
             ContributionError: a report does not stand, is our own, or we stand behind it already.
         """
-        with self._sending() as (wallet, replica, outbox):
+        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
             drafts = [
                 corroboration(
                     wallet,
@@ -547,22 +549,30 @@ class Member:
                 for item in confirmations
             ]
             queue(wallet, drafts)
-            return outbox.send(at_once=at_once, progress=progress)
+            return send()
 
-    def amend(self, report: str, row: ReportRow, *, at_once: bool = False) -> Sent:
+    def amend(
+        self,
+        report: str,
+        row: ReportRow,
+        *,
+        at_once: bool = False,
+        progress: Sending | None = None,
+    ) -> Sent:
         """Put a whole new report in the place of one of ours.
 
         Args:
             report: its id, or our own id of the account.
             row: what it should say.
-            at_once: without gaps.
+            at_once: without waiting (`--now`).
+            progress: told how the sending goes.
 
         Raises:
             ContributionError: it is none of ours that stands, or the row cannot leave.
         """
-        with self._sending() as (wallet, replica, outbox):
+        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
             queue(wallet, [self._planner(wallet, replica).amendment(report, row)])
-            return outbox.send(at_once=at_once)
+            return send()
 
     def withdraw(
         self,
@@ -570,31 +580,44 @@ class Member:
         reason: Literal["error", "duplicate", "cleared"],
         *,
         at_once: bool = False,
+        progress: Sending | None = None,
     ) -> Sent:
         """Take back a report or corroboration; what was never sent is just not sent.
 
         Args:
             report: its id, the event's, or our own id of the account.
             reason: `error`, `duplicate` or `cleared`.
-            at_once: without gaps.
+            at_once: without waiting (`--now`).
+            progress: told how the sending goes.
 
         Raises:
             ContributionError: it is none of ours that stands.
         """
-        with self._sending() as (wallet, _, outbox):
+        with self._sending(at_once=at_once, progress=progress) as (wallet, _, send):
             contribution = own_contribution(wallet, report)
             follow_up(wallet, contribution, "withdrawal", Withdrawal(reason=reason))
-            return outbox.send(at_once=at_once)
+            return send()
 
     def answer(
-        self, dispute: str, answer: Literal["stands", "withdraws"], *, at_once: bool = False
+        self,
+        dispute: str,
+        answer: Literal["stands", "withdraws"],
+        *,
+        at_once: bool = False,
+        progress: Sending | None = None,
     ) -> Sent:
         """Answer a dispute of a report we stand behind.
+
+        Args:
+            dispute: its id.
+            answer: where we stand now.
+            at_once: without waiting (`--now`).
+            progress: told how the sending goes.
 
         Raises:
             ContributionError: no open dispute of this id is about a report of ours.
         """
-        with self._sending() as (wallet, replica, outbox):
+        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
             for contribution, view, found in open_disputes(wallet, replica):
                 if found.id == dispute:
                     body = Answer(answer=answer)
@@ -605,7 +628,7 @@ class Member:
                     follow_up(
                         wallet, wallet.contribution(contribution.id), "answer", body, ref=dispute
                     )
-                    return outbox.send(at_once=at_once)
+                    return send()
         raise ContributionError(
             f"{dispute} is no open dispute that awaits our answer; `acx inbox` lists them"
         )
@@ -621,15 +644,15 @@ class Member:
 
         Args:
             outcomes: report and outcome.
-            at_once: without gaps.
+            at_once: without waiting (`--now`).
             progress: told how the sending goes.
         """
-        with self._sending() as (wallet, replica, outbox):
+        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
             for report, _ in outcomes:
                 require_standing(replica, report)
             for report, said in outcomes:
                 outcome(wallet, report, Outcome(outcome=said))
-            return outbox.send(at_once=at_once, progress=progress)
+            return send()
 
     def decide(
         self,
@@ -642,6 +665,7 @@ class Member:
         hits: Sequence[Path] = (),
         tell: bool = False,
         at_once: bool = False,
+        progress: Sending | None = None,
     ) -> Sent | None:
         """Record what a person decided about a hit; it stays here unless `tell` says otherwise.
 
@@ -655,7 +679,8 @@ class Member:
             note: why, in the store's own words; never leaves.
             hits: HITS files that show the hit; by default what `--since-last` keeps is looked at.
             tell: let an anonymous outcome say it too.
-            at_once: without gaps.
+            at_once: without waiting (`--now`).
+            progress: told how the sending goes.
 
         Raises:
             ContributionError: the log has no such report, or it fell and was not decided on before.
@@ -681,7 +706,9 @@ class Member:
                     log_size=known.log_size if known else replica.size,
                 )
             )
-        return self.outcome([(report, action)], at_once=at_once) if tell else None
+        if not tell:
+            return None
+        return self.outcome([(report, action)], at_once=at_once, progress=progress)
 
     # -- brands ---------------------------------------------------------------------------------
 
@@ -873,11 +900,30 @@ class Member:
             )
 
     @contextmanager
-    def _sending(self) -> Iterator[tuple[Wallet, Replica, Outbox]]:
-        """What a follow-up needs, with the replica up to date."""
-        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+    def _sending(
+        self, *, at_once: bool, progress: Sending | None = None
+    ) -> Iterator[tuple[Wallet, Replica, Callable[[], Sent]]]:
+        """What saying something takes, and what sends it.
+
+        Reading is done under the member's name, so beside a post it would tell whose that is: it
+        is left out unless the replica is old, or haste was asked for. The connection that read is
+        closed before anything is posted.
+        """
+        with self.wallet() as wallet, self.replica() as replica:
+            read = at_once or reads_before_posting(replica.synced, time.time())
+            if read:
+                self._read(wallet, replica)
+
+            def send() -> Sent:
+                sent = self._outbox(wallet, replica).send(at_once=at_once, progress=progress)
+                posted = bool(sent.acknowledged or sent.failed)
+                return msgspec.structs.replace(sent, read=read and posted)
+
+            yield wallet, replica, send
+
+    def _read(self, wallet: Wallet, replica: Replica) -> None:
+        with self.client(wallet) as client:
             self._sync(wallet, client, replica)
-            yield wallet, replica, self._outbox(wallet, client, replica)
 
     def _planner(
         self,
@@ -900,8 +946,8 @@ class Member:
 
     def send(self, *, at_once: bool = False, progress: Sending | None = None) -> Sent:
         """Send what waits in the outbox."""
-        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
-            return self._outbox(wallet, client, replica).send(at_once=at_once, progress=progress)
+        with self.wallet() as wallet, self.replica() as replica:
+            return self._outbox(wallet, replica).send(at_once=at_once, progress=progress)
 
     def outbox(self) -> list[Message]:
         """Everything that is or was on its way, oldest first."""
@@ -925,15 +971,16 @@ class Member:
                 for contribution in wallet.contributions()
             ]
 
-    def _outbox(self, wallet: Wallet, client: ExchangeClient, replica: Replica) -> Outbox:
+    def _outbox(self, wallet: Wallet, replica: Replica) -> Outbox:
         return Outbox(
             wallet,
             replica,
             self._poster(),
             CredentialAuthoriser(wallet, IssuerKeys(wallet, replica)),
-            spacing=self.settings.spacing,
-            follow_up_spacing=self.settings.follow_up_spacing,
-            refresh=lambda: self._sync(wallet, client, replica),
+            spacing=Spacing(
+                self.settings.spacing, self.settings.follow_up_spacing, self.settings.delay
+            ),
+            refresh=partial(self._read, wallet, replica),
         )
 
     def _poster(self) -> Poster:

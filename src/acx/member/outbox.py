@@ -4,8 +4,9 @@ A message is signed when it goes out, for the day and the version of that moment
 bytes are fixed, durably, before they are posted, so that sending them again after a lost answer
 gets the same answer. It counts as acknowledged once its receipt proves that the log holds it.
 
-Several messages go in random order, with exponential gaps between them, so that their times do not
-tell that they come from one member. Of one key's messages the order stays.
+The first message waits for a random time, several go in random order with gaps between them
+(`acx.member.spacing`), so that their times do not tell whose they are. Of one key's messages the
+order stays.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from acx.member.client import Acknowledgement
 from acx.member.errors import BadAnswer, BadReceipt, ContributionError, ExchangeError, Refused
 from acx.member.recovery import day_of, restored_on
 from acx.member.replica import Replica
+from acx.member.spacing import DEFAULT, Spacing
 from acx.member.trusted_log import TrustedLog
 from acx.member.wallet import Contribution, Message, Wallet
 from acx.records.event import (
@@ -71,7 +73,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         failed: messages that the exchange refused for good.
         waiting: messages still to go.
         stopped: why sending stopped before the outbox was empty; empty if it did not.
-        hurried: whether several went without gaps, so that their times show what belongs together.
+        hurried: whether they went at once, so that their times show whose they are.
+        read: whether they went although the log was read just before, which shows it too.
     """
 
     acknowledged: tuple[Message, ...] = ()
@@ -79,6 +82,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     stopped: str = ""
     hurried: bool = False
+    read: bool = False
 
 
 Sending = Callable[[int, int, float], object]
@@ -95,8 +99,7 @@ class Outbox:
         carrier: Carrier,
         authoriser: Authoriser,
         *,
-        spacing: float = 20.0,
-        follow_up_spacing: float = 120.0,
+        spacing: Spacing = DEFAULT,
         refresh: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] | None = None,
@@ -108,8 +111,7 @@ class Outbox:
             replica: says which version a report has, and what the log's keys are.
             carrier: takes the events there.
             authoriser: makes their tags.
-            spacing: mean gap in seconds between reports.
-            follow_up_spacing: mean gap after which anything else goes.
+            spacing: how long messages wait.
             refresh: brings the replica up to date, where a follow-up rests on a later log.
             clock: seconds since 1970.
             sleep: waits; the clock's by default.
@@ -119,7 +121,6 @@ class Outbox:
         self._carrier = carrier
         self._authoriser = authoriser
         self._spacing = spacing
-        self._follow_up_spacing = follow_up_spacing
         self._refresh = refresh
         self._clock = clock
         self._sleep = sleep or time.sleep
@@ -129,7 +130,7 @@ class Outbox:
         """Send until nothing waits, or until the exchange cannot take more.
 
         Args:
-            at_once: without gaps (`--now`): who watches the network learns what belongs together.
+            at_once: without waiting (`--now`): times then tell whose the messages are.
             progress: told how many went, how many there are, and how long the rest will take.
 
         Raises:
@@ -144,12 +145,15 @@ class Outbox:
                 done = len(acknowledged) + len(failed)
                 message = self._wallet.message(self._random.choice(ready))
                 if progress is not None:
-                    seconds = 0.0 if at_once else self._expected(still, message, first=not done)
-                    progress(done, done + self._wallet.count_unsettled(), seconds)
+                    seconds = self._spacing.expected(still, message.type, first=not done)
+                    total = done + self._wallet.count_unsettled()
+                    progress(done, total, 0.0 if at_once else seconds)
                     still[message.type] -= 1
-                if done and not at_once:
-                    self._sleep(self._gap(message))
                 try:
+                    self._prepare(message)
+                    if not at_once:
+                        wait = self._spacing.wait(message.type, first=not done, random=self._random)
+                        self._sleep(wait)
                     settled = self._send(message)
                 except (ExchangeError, ContributionError) as error:
                     stopped = str(error)
@@ -164,7 +168,7 @@ class Outbox:
             failed=tuple(failed),
             waiting=waiting,
             stopped=stopped,
-            hurried=at_once and done > 1,
+            hurried=at_once and done > 0,
         )
 
     def _send(self, message: Message) -> Message:
@@ -194,13 +198,7 @@ class Outbox:
     def _sign(self, message: Message, contribution: Contribution) -> Message:
         """Sign a message for this moment, and keep its bytes before they go anywhere."""
         contribution = self._up_to_date(message, contribution)
-        day = day_of(self._clock())
-        if message.type == "report" and restored_on(self._wallet) == day:
-            raise ContributionError(
-                "the wallet was restored today and does not know which of the day's rate tags are"
-                " used; reports wait for tomorrow"
-            )
-        authorisation = self._authorise(message, contribution, day)
+        authorisation = self._authorise(message, contribution, day_of(self._clock()))
         event = sign_event(
             self._wallet.seed().contribution_key(contribution.counter),
             origin=self._wallet.origin,
@@ -237,17 +235,26 @@ class Outbox:
             case _:
                 return self._authoriser.authorise([])
 
+    def _prepare(self, message: Message) -> None:
+        """What is to be found out or read before a message waits, so that it is not beside it."""
+        if message.state == "sent":
+            return
+        if message.type == "report" and restored_on(self._wallet) == day_of(self._clock()):
+            raise ContributionError(
+                "the wallet was restored today and does not know which of the day's rate tags are"
+                " used; reports wait for tomorrow"
+            )
+        contribution = self._wallet.contribution(message.contribution)
+        if _rests_on_version(message, contribution):
+            earlier = self._wallet.messages(contribution=contribution.id)
+            indices = [message.index for message in earlier if message.index is not None]
+            if max(indices, default=-1) >= self._replica.size:
+                self._refresh()
+
     def _up_to_date(self, message: Message, contribution: Contribution) -> Contribution:
         """The contribution with its report's present version, where a follow-up rests on it."""
-        if message.type not in ("amendment", "answer") or contribution.kind != "report":
+        if not _rests_on_version(message, contribution):
             return contribution
-        indices = [
-            earlier.index
-            for earlier in self._wallet.messages(contribution=contribution.id)
-            if earlier.index is not None
-        ]
-        if max(indices, default=-1) >= self._replica.size:
-            self._refresh()
         view = self._replica.report(contribution.report)
         if view is None or not view.version or view.version == contribution.version:
             return contribution
@@ -299,21 +306,9 @@ class Outbox:
                 msgspec.structs.replace(message, state="failed", problem=problem)
             )
 
-    def _gap(self, message: Message) -> float:
-        mean = self._mean_gap(message.type)
-        return self._random.expovariate(1 / mean) if mean > 0 else 0.0
-
-    def _mean_gap(self, type_: str) -> float:
-        return self._spacing if type_ == "report" else self._follow_up_spacing
-
     def _unsettled(self) -> Counter[str]:
         unsettled = self._wallet.messages(states=("waiting", "sent"))
         return Counter(message.type for message in unsettled)
-
-    def _expected(self, still: Counter[str], message: Message, *, first: bool) -> float:
-        """Seconds that the gaps before everything unsent will take, on average."""
-        gaps = sum(count * self._mean_gap(type_) for type_, count in still.items())
-        return max(0.0, gaps - (self._mean_gap(message.type) if first else 0.0))
 
     @contextmanager
     def _only_sender(self) -> Iterator[None]:
@@ -330,6 +325,10 @@ class Outbox:
             yield
         finally:
             os.close(descriptor)
+
+
+def _rests_on_version(message: Message, contribution: Contribution) -> bool:
+    return message.type in ("amendment", "answer") and contribution.kind == "report"
 
 
 def _settled(contribution: Contribution, message: Message, event: Event) -> Contribution:

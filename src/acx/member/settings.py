@@ -92,6 +92,11 @@ class Settings:
     follow_up_spacing: float = _setting(
         120.0, "Mean gap in seconds between several corroborations or outcomes."
     )
+    delay: float = _setting(
+        600.0,
+        "Longest wait in seconds before the first post of a command, drawn anew each time; 0 posts "
+        "the first at once, and 86400 hides in which hours a store works too.",
+    )
     max_age: float = _setting(
         0.0, "Hours since the last sync after which screening refuses; 0 only warns, after a day."
     )

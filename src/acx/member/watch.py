@@ -41,6 +41,10 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
 MAX_UNCOVERED: Final = 10_000
 """Entries a stream may send before a checkpoint must cover them."""
+NOTED_SECONDS: Final = 3600.0
+"""How often one who stays connected notes that there is nothing new."""
+STOOD_STILL_SECONDS: Final = 30.0
+"""A second that took so long by the clock was slept through; no connection survives that."""
 
 _Kind = TypeVar("_Kind")
 
@@ -251,6 +255,10 @@ def _follow(
             yield []
         elif sent.event == "cosigned":
             _take_cosigned(replica, _decoded(sent.data, str))
+        elif not sent.event and not entries and clock() - replica.synced > NOTED_SECONDS:
+            # A heartbeat: still connected, and nothing new.
+            with writing(replica) as writer:
+                writer.reached_head(clock())
 
 
 def _next(
