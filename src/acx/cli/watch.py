@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from acx.member.deliver import Channel
     from acx.member.watch import Item
 
 
@@ -22,6 +23,31 @@ if TYPE_CHECKING:
 @home_option
 @level_option
 @prior_option
+@click.option(
+    "--exec",
+    "command",
+    metavar="CMD",
+    help="Run this for each hit, without a shell, with one JSON object on standard input.",
+)
+@click.option(
+    "--exec-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    default=30.0,
+    show_default=True,
+    help="End the command of --exec after so long.",
+)
+@click.option(
+    "--webhook",
+    metavar="URL",
+    help="Post each hit to this address of yours, signed (Standard Webhooks), until it is taken.",
+)
+@click.option(
+    "--webhook-secret",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with the secret that signs, whsec_…; by default HOME/watch/webhook-secret.",
+)
 @input_options
 @json_option
 @click.pass_context
@@ -32,24 +58,71 @@ def watch(
     home: Path,
     level: str,
     prior: float | None,
+    command: str | None,
+    exec_timeout: float,
+    webhook: str | None,
+    webhook_secret: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Stay connected; print each new event, and each new hit among SELLERS, as it arrives.
 
-    Lost connections are made again and what was missed is caught up with, without gap or repeat.
-    With --json, one object a line. Stop with Ctrl-C.
+    Lost connections are made again, also after sleep, and what was missed is caught up with,
+    without gap or repeat; a watch that starts again goes on where the last one over SELLERS ended.
+    A report on an account that was checked before (acx check, sign-ups) is told too, for as long as
+    the setting remember_checked says. With --json, one object a line. Stop with Ctrl-C.
     """
-    from acx.cli.output import print_json
+    from acx.cli.output import note, print_json
     from acx.member.home import Member
 
     member = Member.open(home, {"default_country": options["default_country"] or None})
     base = _SellerFile(ctx, sellers, options) if sellers is not None else None
-    for item in member.watch(base, level=level, prior=prior):
+    items = member.watch(
+        base,
+        level=level,
+        prior=prior,
+        base=f"{sellers if sellers in (None, '-') else Path(sellers).absolute()}\0{level}",
+        channels=_channels(home, command, exec_timeout, webhook, webhook_secret),
+        say=lambda problem: note(f"acx: warning: {problem}"),
+    )
+    for item in items:
         if as_json:
             print_json(item)
         else:
             click.echo(_line(item))
+
+
+def _channels(
+    home: Path,
+    command: str | None,
+    exec_timeout: float,
+    webhook: str | None,
+    webhook_secret: Path | None,
+) -> list[Channel]:
+    """Where alerts go besides standard output."""
+    import shlex
+    import shutil
+
+    from acx.cli.output import note
+    from acx.member.deliver import Command, Webhook, own_secret
+
+    channels: list[Channel] = []
+    if command is not None:
+        try:
+            arguments = shlex.split(command)
+        except ValueError as error:
+            raise click.UsageError(f"--exec {command!r}: {error}") from None
+        if not arguments or shutil.which(arguments[0]) is None:
+            raise click.UsageError(f"--exec {command!r}: there is no such program")
+        channels.append(Command(arguments, exec_timeout))
+    if webhook is not None:
+        if webhook_secret is None:
+            secret, place = own_secret(home)
+            note(f"acx: alerts are signed with the secret in {place}")
+        else:
+            secret = webhook_secret.read_text(encoding="utf-8").strip()
+        channels.append(Webhook(webhook, secret))
+    return channels
 
 
 class _SellerFile:
@@ -86,7 +159,14 @@ class _SellerFile:
 
 
 def _line(item: Item) -> str:
-    from acx.member.watch import Connected, Disconnected, NewEvent, SellersRead
+    from acx.member.watch import (
+        Awoke,
+        CheckedHit,
+        Connected,
+        Disconnected,
+        NewEvent,
+        SellersRead,
+    )
 
     match item:
         case Connected(size=size, warning=warning):
@@ -94,15 +174,21 @@ def _line(item: Item) -> str:
             return f"connected, {size} entries known{warned}"
         case Disconnected(reason=reason, pause=pause):
             return f"disconnected: {reason}; again in {pause:.0f} s"
+        case Awoke(seconds=seconds):
+            return f"this machine stood still for {seconds:.0f} s; connecting again"
         case SellersRead(accounts=accounts, problem=problem):
             kept = f"; the {accounts} of before are watched: {problem}" if problem else ""
             return f"{'sellers changed' if problem else f'{accounts} sellers read anew'}{kept}"
         case NewEvent():
             about = f" {item.report} is {item.report_state}" if item.report else ""
             return f"#{item.index} {item.type}{about}"
+        case CheckedHit(change=change, checked_on=day):
+            what = f"{change} report on an account checked on {day}"
+        case _:
+            what = f"{item.change} hit"
     hit = item.hit
     return click.style(
-        f"{item.change} hit, {hit.level}: {hit.account_id} is {hit.report_id} "
+        f"{what}, {hit.level}: {hit.account_id or 'no id'} is {hit.report_id} "
         f"(p {hit.probability:.3f}, {hit.contributors} contributor"
         f"{'s' if hit.contributors != 1 else ''}): {'; '.join(hit.reasons[:4])}",
         bold=True,

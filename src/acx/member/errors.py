@@ -31,6 +31,10 @@ class ReplicaError(MemberError):
     """The replica cannot be opened, is too old, or does not hold what was asked for."""
 
 
+class MemoryFailure(MemberError):
+    """Whom the store checked, and what was told, cannot be kept or read."""
+
+
 class ContributionError(MemberError):
     """A row or follow-up that cannot go out as it is."""
 

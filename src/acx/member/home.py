@@ -44,6 +44,7 @@ from acx.member.errors import (
     DecisionError,
     EvidenceError,
     ExchangeError,
+    MemoryFailure,
     NoMember,
     ReplicaError,
     SettingError,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from acx.matching.index import Frames
     from acx.matching.index import Progress as Screening
     from acx.member.brand import Brand
+    from acx.member.deliver import Channel
     from acx.member.planner import Planner
     from acx.member.screen import Hit, Screener
     from acx.member.statement import Terms
@@ -882,10 +884,34 @@ class Member:
         level: str = "possible",
         prior: float | None = None,
     ) -> Iterator[Item]:
-        """Follow the log for ever; see `acx.member.watch.watch`."""
-        from acx.member.watch import watch
+        base: str = "",
+        channels: Sequence[Channel] = (),
+        say: Callable[[str], object] = lambda _: None,
+        """Follow the log for ever; see `acx.member.watch.watch`.
 
-        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+        Args:
+            sellers: own sellers, to look for new hits in.
+            level: weakest level of hits to tell.
+            prior: share of accounts expected to be somebody reported.
+            base: name of the seller base, for the next watch to go on where this one ends.
+            channels: where alerts are delivered besides.
+            say: told, from other threads, what could not be delivered.
+        """
+        from acx.member.deliver import Courier
+        from acx.member.watch import Remembering, watch
+
+        remembering = Remembering(
+            home=self.home,
+            base=base,
+            days=self.settings.remember_checked,
+            channels=tuple(channel.name for channel in channels),
+        )
+        with (
+            self.wallet() as wallet,
+            self.client(wallet) as client,
+            self.replica() as replica,
+            closing(Courier(self.home, base, channels, say)) as courier,
+        ):
             yield from watch(
                 replica,
                 client,
@@ -897,6 +923,8 @@ class Member:
                 threads=self.settings.threads,
                 home=self.home,
                 renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
+                remembering=remembering,
+                queued=courier.wake,
             )
 
     @contextmanager
@@ -1049,9 +1077,31 @@ def check(
     prior: float | None = None,
     home: Path | None = None,
 ) -> tuple[list[Hit], str]:
-    """Check one account, as at a sign-up: its hits, and a warning or nothing."""
+    """Check one account, as at a sign-up: its hits, and a warning or nothing.
+
+    With `home`, digests of the account are remembered there, so that a later report on it alerts.
+    """
     screener, warning = _screener(replica, settings, level, prior, home)
-    return screener.check(account), warning
+    hits = screener.check(account)
+    if home is not None:
+        from acx.member.checked import remember
+        from acx.member.memory import Memory
+
+        try:
+            with closing(Memory.open(home)) as memory:
+                remember(
+                    memory,
+                    account,
+                    hits,
+                    log_size=screener.log_size,
+                    matching_key=replica.trust.matching_key,
+                    days=settings.remember_checked,
+                    default_country=settings.default_country,
+                )
+        except MemoryFailure as error:
+            # The answer is what was asked for.
+            warning = "; ".join(filter(None, (warning, f"not remembered: {error}")))
+    return hits, warning
 
 
 def _screener(

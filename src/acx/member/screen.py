@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -188,29 +188,46 @@ class Screener:
         """Hits of one account, most probable first."""
         hits = []
         for found in self._index.subjects.check(account):
-            view = self._replica.report(found.subject_id)
-            if view is None or view.state not in self._states:
-                continue
-            level = "possible" if view.state == "suspended" else found.level
-            if LEVELS.index(level) > LEVELS.index(self._level):
-                continue
-            report = msgspec.json.decode(view.report_json, type=_Confirmed)
-            hits.append(
-                Hit(
-                    account_id=found.account_id,
-                    report_id=found.subject_id,
-                    level=level,
-                    probability=found.probability,
-                    reasons=tuple(found.reasons),
-                    report_state=view.state,
-                    contributors=view.contributors,
-                    conduct=report.conduct,
-                    confirmed_by=report.confirmed_by,
-                    confirmed_on=report.confirmed_on,
-                    log_size=self.log_size,
-                )
+            hit = self._standing(
+                found.subject_id,
+                account_id=found.account_id,
+                level=found.level,
+                probability=found.probability,
+                reasons=tuple(found.reasons),
             )
+            if hit is not None:
+                hits.append(hit)
         return hits
+
+    def shown(self, hit: Hit) -> Hit | None:
+        """A hit that was found before, as its report stands now; None if it counts no more."""
+        return self._standing(
+            hit.report_id,
+            account_id=hit.account_id,
+            level=hit.level,
+            probability=hit.probability,
+            reasons=hit.reasons,
+        )
+
+    def _standing(self, report_id: str, *, level: str, **found: Any) -> Hit | None:
+        view = self._replica.report(report_id)
+        if view is None or view.state not in self._states:
+            return None
+        level = "possible" if view.state == "suspended" else level
+        if LEVELS.index(level) > LEVELS.index(self._level):
+            return None
+        report = msgspec.json.decode(view.report_json, type=_Confirmed)
+        return Hit(
+            report_id=report_id,
+            level=level,
+            report_state=view.state,
+            contributors=view.contributors,
+            conduct=report.conduct,
+            confirmed_by=report.confirmed_by,
+            confirmed_on=report.confirmed_on,
+            log_size=self.log_size,
+            **found,
+        )
 
     def sellers(self, accounts: Frames) -> Sellers:
         """Index a seller base, to be screened again and again as reports come."""

@@ -109,6 +109,11 @@ class Settings:
     weights: str = _setting(
         "", "File of estimated weights to screen and check with; by default the shipped weights."
     )
+    remember_checked: float = _setting(
+        90.0,
+        "Days for which keyed digests of checked accounts stay here, so that a later report on one "
+        "of them alerts; 0 remembers nobody.",
+    )
     threads: int = _setting(0, "Threads that check signatures; 0 is one per processor.")
     source: Mapping[str, str] = field(default_factory=dict)
 

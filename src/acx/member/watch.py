@@ -10,30 +10,50 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import polars as pl
 
 from acx.log.errors import InconsistentLog, LogError
-from acx.matching.sellers import Sellers
+from acx.member.alerts import (
+    Alerts,
+    Frame,
+    NewEvent,
+    NewHit,
+    Remembering,
+    SellerBase,
+    SellersRead,
+    Told,
+)
+from acx.member.checked import CheckedHit
 from acx.member.errors import BadAnswer, ExchangeError
-from acx.member.replica import Replica, StoredEntry
-from acx.member.screen import Hit, Screener
+from acx.member.replica import Replica
 from acx.member.server_sent import ServerSentEvent
-from acx.member.since_last import TOLD
 from acx.member.sync import Source, sync
 from acx.member.trusted_log import Opening
 from acx.member.wire import WireEntry
 from acx.member.writer import writing
-from acx.records.files import FileFormatError
-from acx.records.state import ReportView
+
+__all__ = [
+    "Awoke",
+    "CheckedHit",
+    "Connected",
+    "Disconnected",
+    "Feed",
+    "Item",
+    "NewEvent",
+    "NewHit",
+    "Remembering",
+    "SellerBase",
+    "SellersRead",
+    "watch",
+]
 
 HEARTBEAT_SECONDS: Final = 60.0
 """Silence after which a connection counts as dead; exchanges send heartbeats well before."""
@@ -49,9 +69,7 @@ STOOD_STILL_SECONDS: Final = 30.0
 _Kind = TypeVar("_Kind")
 
 
-_Hits: TypeAlias = dict[str, dict[str, Hit]]
-"""By report and account."""
-_Arrived: TypeAlias = "SimpleQueue[ServerSentEvent | Future[_Found] | Exception | None]"
+_Arrived: TypeAlias = "SimpleQueue[ServerSentEvent | Future[list[Told]] | Exception | None]"
 """What happens, in the order in which it does: None is the end of the stream."""
 
 
@@ -81,72 +99,13 @@ class Disconnected(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     pause: float
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):
-    """An event that is in the log now.
+class Awoke(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="awoke"):
+    """This machine slept, or stood still: the connection is made anew at once."""
 
-    Attributes:
-        index: its place.
-        at: UTC hour the exchange gave it.
-        type: what it says.
-        report: the report it belongs to; empty for none.
-        report_state: how that report stands now; empty for none.
-    """
-
-    index: int
-    at: str
-    type: str
-    report: str
-    report_state: str
+    seconds: float
 
 
-class NewHit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hit"):
-    """A hit that is new or has changed.
-
-    Attributes:
-        change: `new`, `changed` or `retracted`.
-        hit: as it is now; as it last was, where it is retracted.
-    """
-
-    change: str
-    hit: Hit
-
-
-class SellersRead(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sellers"):
-    """The seller base has changed, and was read again.
-
-    Attributes:
-        accounts: how many there are now.
-        problem: why it could not be read: the one before is still watched; empty if it could.
-    """
-
-    accounts: int
-    problem: str = ""
-
-
-Item = Connected | Disconnected | NewEvent | NewHit | SellersRead
-
-
-class SellerBase(Protocol):
-    """Own sellers, which change now and then."""
-
-    def read(self) -> Iterable[pl.DataFrame]:
-        """All of them."""
-
-    def stamp(self) -> object:
-        """Something that is another one once they have changed."""
-
-
-class _Frame:
-    """Sellers that do not change."""
-
-    def __init__(self, accounts: pl.DataFrame) -> None:
-        self._accounts = accounts
-
-    def read(self) -> Iterable[pl.DataFrame]:
-        return [self._accounts]
-
-    def stamp(self) -> object:
-        return None
+Item: TypeAlias = Connected | Disconnected | Awoke | Told
 
 
 def watch(
@@ -160,6 +119,8 @@ def watch(
     weights: str = "",
     home: Path | None = None,
     threads: int = 0,
+    remembering: Remembering | None = None,
+    queued: Callable[[], object] = lambda: None,
     renew: Callable[[], object] = lambda: None,
     heartbeat: float = HEARTBEAT_SECONDS,
     clock: Callable[[], float] = time.time,
@@ -177,6 +138,9 @@ def watch(
         weights: file of estimated weights to match with; the shipped ones without.
         home: the member's directory, where the matching index is kept.
         threads: that check signatures.
+        remembering: whom the store checked and what was told before, so that a watch that starts
+            again tells what came meanwhile; nothing is remembered without.
+        queued: called, from another thread, when alerts were put into a queue.
         renew: called often: sees to what a member has to do now and then while it is connected.
         heartbeat: seconds of silence after which the connection counts as dead.
         clock: seconds since 1970.
@@ -198,8 +162,8 @@ def watch(
         "weights": weights,
         "home": home,
     }
-    base = _Frame(sellers) if isinstance(sellers, pl.DataFrame) else sellers
-    with _Alerts(replica, base, options) as alerts:
+    base = Frame(sellers) if isinstance(sellers, pl.DataFrame) else sellers
+    with Alerts(replica, base, options, remembering, queued, clock=clock) as alerts:
         while True:
             try:
                 synced = sync(replica, feed, threads=threads, clock=clock)
@@ -213,6 +177,9 @@ def watch(
                     yield from found
                     told = alerts.size
                 reason = "the exchange closed the stream"
+            except _StoodStill as slept:
+                yield Awoke(seconds=slept.seconds)
+                continue
             except InconsistentLog:
                 raise
             except (ExchangeError, LogError) as error:
@@ -230,17 +197,31 @@ def _follow(
     size: int,
     heartbeat: float,
     clock: Callable[[], float],
-    alerts: _Alerts,
+    alerts: Alerts,
     renew: Callable[[], object],
-) -> Iterator[list[Item]]:
+) -> Iterator[list[Told]]:
     """Take what the stream brings; yields each time something became trusted, or hits are found."""
     arrived: _Arrived = SimpleQueue()
-    alerts.tell(arrived)
+    left = threading.Event()
+    alerts.tell(arrived.put)
     threading.Thread(
-        target=_read, args=(feed.stream(size - 1, heartbeat), arrived), daemon=True
+        target=_read, args=(feed.stream(size - 1, heartbeat), arrived, left), daemon=True
     ).start()
+    try:
+        yield from _taken(replica, arrived, clock, alerts, renew)
+    finally:
+        left.set()
+
+
+def _taken(
+    replica: Replica,
+    arrived: _Arrived,
+    clock: Callable[[], float],
+    alerts: Alerts,
+    renew: Callable[[], object],
+) -> Iterator[list[Told]]:
     entries: list[WireEntry] = []
-    while (sent := _next(arrived, alerts, renew)) is not None:
+    while (sent := _next(arrived, alerts, clock, renew)) is not None:
         if isinstance(sent, Exception):
             raise sent
         if isinstance(sent, Future):
@@ -262,20 +243,36 @@ def _follow(
 
 
 def _next(
-    arrived: _Arrived, alerts: _Alerts, renew: Callable[[], object]
-) -> ServerSentEvent | Future[_Found] | Exception | None:
+    arrived: _Arrived,
+    alerts: Alerts,
+    clock: Callable[[], float],
+    renew: Callable[[], object],
+) -> ServerSentEvent | Future[list[Told]] | Exception | None:
     """What happens next; Ctrl-C is heard meanwhile, whichever thread the system gives it to."""
     while True:
         renew()
+        asked = clock()
         with suppress(Empty):
             return arrived.get(timeout=1.0)
+        if (seconds := clock() - asked) > STOOD_STILL_SECONDS:
+            raise _StoodStill(seconds)
         alerts.look_at_sellers()
 
 
-def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived) -> None:
+class _StoodStill(Exception):
+    """Much more time has passed than was waited."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived, left: threading.Event) -> None:
     """Read a stream to its end, which is told as None or as the error that it was."""
     try:
         for sent in stream:
+            if left.is_set():
+                return
             arrived.put(sent)
         arrived.put(None)
     except Exception as error:  # noqa: BLE001 -- raised again by who reads the queue
@@ -302,198 +299,6 @@ def _take_cosigned(replica: Replica, note: str) -> None:
     with writing(replica) as writer:
         writer.see_cosigned(note)
         writer.confirm()
-
-
-class _Alerts:
-    """What has changed for the one who watches.
-
-    Hits are looked for beside the stream, in a thread of their own: no event waits for them.
-    """
-
-    def __init__(
-        self, replica: Replica, sellers: SellerBase | None, options: dict[str, Any]
-    ) -> None:
-        """Find what hits already, so that it is not told as new."""
-        self.size = replica.size
-        self._replica = replica
-        self._changed: dict[str, None] = {}
-        self._screening: Future[_Found] | None = None
-        self._arrived: _Arrived = SimpleQueue()
-        self._worker = ThreadPoolExecutor(1, "acx-screen")
-        self._hits: _Hits = {}
-        self._sellers = sellers
-        self._screen: _Screen | None = None
-        if sellers is not None:
-            self._stamps = [sellers.stamp()] * 2
-            self._screen = _Screen(replica.directory, sellers, options)
-            self._hits = self._screen.all().hits
-
-    def __enter__(self) -> Self:
-        """Nothing further."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave what is being looked for."""
-        if self._screen is not None:
-            self._worker.submit(self._screen.close)
-        self._worker.shutdown(wait=False)
-
-    def tell(self, arrived: _Arrived) -> None:
-        """Where to say from now on that hits were found."""
-        self._arrived = arrived
-
-    def since(self, size: int) -> list[Item]:
-        """Events that are new since the log had this size; their hits are looked for from now."""
-        with self._replica.snapshot():
-            self.size = self._replica.size
-            views = {view.id: view for view in self._replica.reports(since=size)}
-            items: list[Item] = [
-                self._event(entry, views) for entry in self._replica.entries(size - 1)
-            ]
-        if self._screen is not None:
-            self._changed |= dict.fromkeys(views)
-            self._look()
-        return items
-
-    def changes(self, found: Future[_Found]) -> list[Item]:
-        """What a search for hits has changed; what came up meanwhile is looked for next."""
-        self._screening = None
-        items = self._apply(found.result())
-        self._look()
-        return items
-
-    def hits_now(self) -> list[Item]:
-        """Wait for all that is being looked for."""
-        items: list[Item] = []
-        while self._screening is not None:
-            items += self.changes(self._screening)
-        return items
-
-    def look_at_sellers(self) -> None:
-        """Begin to read the seller base again, if it has changed and is being written no more."""
-        if self._sellers is None or self._screen is None or self._screening is not None:
-            return
-        stamp = self._sellers.stamp()
-        # Known, seen last: what has just changed may still be growing.
-        known, seen = self._stamps
-        self._stamps = [known, stamp]
-        if stamp not in (None, known) and stamp == seen:
-            self._stamps = [stamp, stamp]
-            self._submit(self._screen.all)
-
-    def _look(self) -> None:
-        """Begin to look for hits of all that has changed, unless a search is under way."""
-        if self._screening is None and self._changed and self._screen is not None:
-            reports, self._changed = list(self._changed), {}
-            screen = self._screen
-            self._submit(lambda: screen.some(reports))
-
-    def _submit(self, search: Callable[[], _Found]) -> None:
-        self._screening = self._worker.submit(search)
-        self._screening.add_done_callback(self._arrived.put)
-
-    def _apply(self, found: _Found) -> list[Item]:
-        items: list[Item] = []
-        reports = found.reports
-        if reports is None:
-            items.append(SellersRead(accounts=found.accounts, problem=found.problem))
-            reports = [] if found.problem else [*{**self._hits, **found.hits}]
-        for report in reports:
-            before, now = self._hits.pop(report, {}), found.hits.get(report, {})
-            if now:
-                self._hits[report] = now
-            items += _changes(before, now)
-        return items
-
-    def _event(self, entry: StoredEntry, views: Mapping[str, ReportView]) -> NewEvent:
-        event = self._replica.event_of(entry)
-        if event is None:
-            return NewEvent(index=entry.index, at="", type="", report="", report_state="")
-        view = views.get(event.report)
-        return NewEvent(
-            index=entry.index,
-            at=entry.at,
-            type=event.type,
-            report=event.report,
-            report_state=view.state if view is not None else "",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """Hits of some reports, or of all of them.
-
-    Attributes:
-        reports: that were looked for; None for all.
-        hits: by report and account.
-        accounts: sellers among whom they were looked for.
-        problem: why the sellers could not be read.
-    """
-
-    reports: list[str] | None
-    hits: _Hits
-    accounts: int
-    problem: str = ""
-
-
-class _Screen:
-    """Looks for hits, by a view of the replica of its own: one thread at a time may ask it."""
-
-    def __init__(self, directory: Path, base: SellerBase, options: dict[str, Any]) -> None:
-        """Open the index."""
-        self._base = base
-        self._replica = Replica.open(directory, read_only=True)
-        self._screener = Screener(self._replica, **options)
-        self._sellers: Sellers | None = None
-
-    def close(self) -> None:
-        """Give the files back."""
-        self._replica.close()
-
-    def all(self) -> _Found:
-        """Read the sellers, and find all hits."""
-        self._screener.refresh()
-        try:
-            self._sellers = self._screener.sellers(self._base.read())
-        except FileFormatError as error:
-            if self._sellers is None:
-                raise
-            return _Found(reports=None, hits={}, accounts=len(self._sellers), problem=str(error))
-        hits = self._screener.screen_all(self._sellers)
-        return _Found(reports=None, hits=_by_report(hits), accounts=len(self._sellers))
-
-    def some(self, reports: list[str]) -> _Found:
-        """Find the hits of reports that have changed."""
-        assert self._sellers is not None  # noqa: S101 -- all hits are looked for first
-        self._screener.refresh()
-        hits = self._screener.screen_for(reports, self._sellers)
-        return _Found(reports=reports, hits=_by_report(hits), accounts=len(self._sellers))
-
-
-def _by_report(hits: pl.DataFrame) -> _Hits:
-    found: _Hits = {}
-    for row in hits.iter_rows(named=True):
-        hit = msgspec.convert(row, Hit)
-        found.setdefault(hit.report_id, {})[hit.account_id] = hit
-    return found
-
-
-def _changes(before: Mapping[str, Hit], now: Mapping[str, Hit]) -> list[Item]:
-    items: list[Item] = []
-    for account, hit in now.items():
-        earlier = before.get(account)
-        if earlier is None:
-            items.append(NewHit(change="new", hit=hit))
-        elif _told(earlier) != _told(hit):
-            items.append(NewHit(change="changed", hit=hit))
-    items += [
-        NewHit(change="retracted", hit=hit) for account, hit in before.items() if account not in now
-    ]
-    return items
-
-
-def _told(hit: Hit) -> tuple[object, ...]:
-    return tuple(getattr(hit, name) for name in TOLD)
 
 
 def _decoded(data: bytes, kind: type[_Kind]) -> _Kind:
