@@ -319,6 +319,8 @@ class LyingExchange:
                 honest = self.issue(json.loads(body)["request"])
             case "POST", "/v1/events":
                 honest = self.post(body)
+            case "POST", "/v1/disputes/texts":
+                honest = {"text": json.loads(body)["answer"]}
             case _:
                 honest = Problem(404, "not-found", "Not found", "")
         lie = self.answers.get(parts.path)

@@ -176,10 +176,11 @@ def show(dispute_id: str, operator: str, out: Path | None, home: Path, as_json: 
                 raise
             facts = _filing(filed[dispute_id])
         written = opened.disputes.written(dispute_id, operator) if operator else ()
+        committed = opened.disputes.committed(dispute_id) if operator else frozenset()
     if out is not None:
         _write_files(written, out)
     if as_json:
-        print_json(facts | {"written": [_written(item) for item in written]})
+        print_json(facts | {"written": [_written(item, committed) for item in written]})
         return
     for name, value in facts.items():
         click.echo(f"{name}: {value}")
@@ -190,7 +191,10 @@ def show(dispute_id: str, operator: str, out: Path | None, home: Path, as_json: 
         if message and message.contact:
             click.echo(f"contact: {message.contact}")
         for exhibit in message.exhibits if message else ():
-            click.echo(f"{exhibit.kind}: {len(exhibit.file)} bytes, {exhibit.commitment}")
+            proven = (
+                "as the report has it" if exhibit.commitment in committed else "not in the report"
+            )
+            click.echo(f"{exhibit.kind}: {len(exhibit.file)} bytes, {exhibit.commitment}, {proven}")
 
 
 @dispute.command("file")
@@ -303,7 +307,7 @@ def _filing(filing: Filing) -> dict[str, object]:
     }
 
 
-def _written(item: Written) -> Mapping[str, object]:
+def _written(item: Written, committed: frozenset[str]) -> Mapping[str, object]:
     message = item.message
     return {
         "who": item.who,
@@ -312,7 +316,12 @@ def _written(item: Written) -> Mapping[str, object]:
         "text": message.text if message else "",
         "contact": message.contact if message else "",
         "files": [
-            {"kind": e.kind, "bytes": len(e.file), "commitment": e.commitment}
+            {
+                "kind": e.kind,
+                "bytes": len(e.file),
+                "commitment": e.commitment,
+                "in_report": e.commitment in committed,
+            }
             for e in (message.exhibits if message else ())
         ],
         "unreadable": item.reason,

@@ -124,19 +124,57 @@ def withdraw(
 @click.argument("dispute")
 @click.option("--stands", "said", flag_value="stands", help="The report stands.")
 @click.option("--withdraws", "said", flag_value="withdraws", help="You no longer stand behind it.")
+@click.option(
+    "--text",
+    "text_file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="File with words for the operators alone, sealed to them; - for standard input.",
+)
+@click.option(
+    "--evidence",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File that you committed to (`acx evidence add`), handed over to the operators for this "
+    "dispute alone; repeat for more.",
+)
 @home_option
 @posting_options
 @json_option
-def answer(dispute: str, said: str | None, home: Path, posting: Posting, as_json: bool) -> None:
-    """Answer a dispute of a report you stand behind."""
+def answer(
+    dispute: str,
+    said: str | None,
+    text_file: Path | None,
+    files: tuple[Path, ...],
+    home: Path,
+    posting: Posting,
+    as_json: bool,
+) -> None:
+    """Answer a dispute of a report you stand behind.
+
+    Words and files go to the operators, sealed, and into no log; they leave some time after the
+    answer, and are deleted once the dispute is final. After an answer, the same without --stands
+    or --withdraws sends more of them.
+    """
+    from acx.cli.output import note
     from acx.member.home import Member
 
-    if said is None:
+    if said is None and text_file is None and not files:
         raise click.UsageError("say --stands or --withdraws")
-    chosen = cast("Literal['stands', 'withdraws']", said)
+    chosen = cast("Literal['stands', 'withdraws'] | None", said)
+    text = _words(text_file)
+    if files:
+        note("acx: warning: what is in the files may say who you are, and operators read it")
     member = Member.open(home, posting.arguments)
     with sending(quiet=as_json) as progress:
-        sent = member.answer(dispute, chosen, at_once=posting.at_once, progress=progress)
+        sent = member.answer(
+            dispute,
+            chosen,
+            text=text,
+            files=files,
+            at_once=posting.at_once,
+            progress=progress,
+        )
     _tell(sent, as_json)
 
 
@@ -250,14 +288,22 @@ def _login_name() -> str:
 def _ground(statement: Path | None, action: str) -> str:
     """The store's own ground: from the file, or asked for where a person sits there."""
     if statement is not None:
-        try:
-            return statement.read_text("utf-8")
-        except UnicodeDecodeError:
-            raise click.UsageError(f"{statement} is no text in UTF-8") from None
+        return _words(statement)
     if action in _AGAINST and sys.stdin.isatty():
         asked: str = click.prompt("What did you find yourselves?", default="", err=True)
         return asked
     return ""
+
+
+def _words(file: Path | None) -> str:
+    """What a file says; nothing if there is none."""
+    if file is None:
+        return ""
+    try:
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            return str(stream.read())
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file} is no text in UTF-8") from None
 
 
 @click.command()

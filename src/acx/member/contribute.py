@@ -121,27 +121,50 @@ def require_standing(replica: Replica, report: str) -> ReportView:
 
 
 def open_disputes(
-    wallet: Wallet, replica: Replica
+    wallet: Wallet, replica: Replica, *, answered: bool = False
 ) -> Iterator[tuple[Contribution, ReportView, DisputeView]]:
-    """Open disputes about what we stand behind, and have not answered."""
+    """Open disputes about what we stand behind, and have not answered; or those that we have."""
     for contribution in wallet.contributions():
-        if contribution.kind == "outcome" or contribution.state != "open":
+        if contribution.kind == "outcome" or not (contribution.state == "open" or answered):
             continue
         view = replica.report(contribution.report)
         if view is None or not contribution.event:
             continue
-        answered = {
+        # What the replica has not seen yet it cannot show as answered.
+        said = {
             message.ref
-            for message in wallet.messages(contribution=contribution.id, states=("waiting", "sent"))
-            if message.type == "answer"
+            for message in wallet.messages(contribution=contribution.id)
+            if (message.type, message.state != "failed") == ("answer", True)
+            and (answered or message.index is None or message.index >= replica.size)
         }
         for dispute in view.disputes:
-            if (
-                dispute.stage == "open"
-                and contribution.event not in dispute.answers
-                and dispute.id not in answered
-            ):
+            ours = dispute.id in said or (not answered and contribution.event in dispute.answers)
+            if dispute.stage == "open" and ours == answered:
                 yield contribution, view, dispute
+
+
+def answering(wallet: Wallet, replica: Replica, dispute: str, *, again: bool) -> Contribution:
+    """What we said that an open dispute is about, in the version that an answer speaks for.
+
+    Args:
+        wallet: what we said.
+        replica: how it stands.
+        dispute: its id.
+        again: we have answered, and have more to say to the operators.
+
+    Raises:
+        ContributionError: no such dispute is about anything of ours.
+    """
+    for contribution, view, found in open_disputes(wallet, replica, answered=again):
+        if found.id == dispute:
+            if contribution.kind == "report" and view.version:
+                return msgspec.structs.replace(contribution, version=view.version)
+            return contribution
+    raise ContributionError(
+        f"{dispute} is no open dispute that we have answered; say --stands or --withdraws too"
+        if again
+        else f"{dispute} is no open dispute that awaits our answer; `acx inbox` lists them"
+    )
 
 
 def queue(wallet: Wallet, drafts: Sequence[Draft]) -> list[Message | None]:

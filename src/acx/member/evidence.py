@@ -20,6 +20,7 @@ from msgspec import Meta
 from acx.member.errors import EvidenceError
 from acx.member.wallet import Exhibit, Wallet
 from acx.records import report as records
+from acx.records import sealed_text
 from acx.records.event import Id
 from acx.records.state import ReportView
 
@@ -151,6 +152,27 @@ def prove(exhibits: Sequence[Exhibit], report: str, path: Path) -> Proof:
         commitment=exhibit.commitment,
         nonce=exhibit.nonce.hex(),
     )
+
+
+def hand_over(exhibits: Sequence[Exhibit], path: Path) -> sealed_text.Exhibit:
+    """A file, with what opens the commitment to it.
+
+    Args:
+        exhibits: those against the account that the dispute is about.
+        path: the file, as it was when it was committed to.
+
+    Raises:
+        EvidenceError: it is none of them, or no longer what it was.
+    """
+    exhibit = _matching(exhibits, path)
+    if exhibit is None:
+        raise EvidenceError(
+            f"{path} is none of the {len(exhibits)} files that were committed to against this "
+            "account: it was changed since, or never added (`acx evidence list`, `add`)"
+        )
+    if exhibit.size > sealed_text.SIZES[-1]:
+        raise EvidenceError(f"{path} has {exhibit.size:,} bytes: too large to be handed over")
+    return sealed_text.Exhibit(kind=exhibit.kind, nonce=exhibit.nonce, file=path.read_bytes())
 
 
 def parse_proof(data: bytes) -> Proof:

@@ -25,11 +25,12 @@ import msgspec
 
 from acx.log.errors import MissingFile
 from acx.log.tiles import DirectoryReader, TileReader
-from acx.member import evidence
+from acx.member import evidence, texts
 from acx.member.authorise import CredentialAuthoriser
 from acx.member.client import ExchangeClient
 from acx.member.contribute import (
     Draft,
+    answering,
     corroboration,
     follow_up,
     open_disputes,
@@ -40,7 +41,6 @@ from acx.member.contribute import (
 )
 from acx.member.errors import (
     BrandError,
-    ContributionError,
     DecisionError,
     EvidenceError,
     ExchangeError,
@@ -603,8 +603,10 @@ class Member:
     def answer(
         self,
         dispute: str,
-        answer: Literal["stands", "withdraws"],
+        answer: Literal["stands", "withdraws"] | None,
         *,
+        text: str = "",
+        files: Sequence[Path] = (),
         at_once: bool = False,
         progress: Sending | None = None,
     ) -> Sent:
@@ -612,28 +614,27 @@ class Member:
 
         Args:
             dispute: its id.
-            answer: where we stand now.
+            answer: where we stand now; None to say more to the operators after an answer.
+            text: words for the operators alone.
+            files: evidence that is handed over to them for this dispute.
             at_once: without waiting (`--now`).
             progress: told how the sending goes.
 
         Raises:
             ContributionError: no open dispute of this id is about a report of ours.
+            EvidenceError: a file was not committed to, or they are too large.
         """
         with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
-            for contribution, view, found in open_disputes(wallet, replica):
-                if found.id == dispute:
+            contribution = answering(wallet, replica, dispute, again=answer is None)
+            words = texts.compose(wallet, contribution, text, files) if text or files else b""
+            with wallet.transaction():
+                if answer is not None:
+                    wallet.store(contribution)
                     body = Answer(answer=answer)
-                    version = (
-                        view.version if contribution.kind == "report" else (contribution.version)
-                    )
-                    wallet.store(msgspec.structs.replace(contribution, version=version))
-                    follow_up(
-                        wallet, wallet.contribution(contribution.id), "answer", body, ref=dispute
-                    )
-                    return send()
-        raise ContributionError(
-            f"{dispute} is no open dispute that awaits our answer; `acx inbox` lists them"
-        )
+                    follow_up(wallet, contribution, "answer", body, ref=dispute)
+                if words:
+                    texts.put(wallet, contribution, dispute, words)
+            return send()
 
     def outcome(
         self,
@@ -883,10 +884,10 @@ class Member:
         *,
         level: str = "possible",
         prior: float | None = None,
-    ) -> Iterator[Item]:
         base: str = "",
         channels: Sequence[Channel] = (),
         say: Callable[[str], object] = lambda _: None,
+    ) -> Iterator[Item]:
         """Follow the log for ever; see `acx.member.watch.watch`.
 
         Args:
@@ -922,9 +923,9 @@ class Member:
                 weights=self.settings.weights,
                 threads=self.settings.threads,
                 home=self.home,
-                renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
                 remembering=remembering,
                 queued=courier.wake,
+                renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
             )
 
     @contextmanager

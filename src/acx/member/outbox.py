@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from acx.member import texts
 from acx.member.authorise import Authorisation, Authoriser
 from acx.member.client import Acknowledgement
 from acx.member.errors import BadAnswer, BadReceipt, ContributionError, ExchangeError, Refused
@@ -63,6 +64,9 @@ class Carrier(Protocol):
 
     def post(self, event: bytes, presentations: bytes = b"{}") -> Acknowledgement:
         """Post an event."""
+
+    def post_text(self, text: bytes) -> None:
+        """Post a text for the operators."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +178,8 @@ class Outbox:
     def _send(self, message: Message) -> Message:
         """Send one message, until it is settled either way."""
         contribution = self._wallet.contribution(message.contribution)
+        if message.type == texts.TEXT:
+            return self._send_text(message, contribution)
         for _ in range(RATE_ATTEMPTS):
             resent = message.state == "sent"
             if not resent:
@@ -194,6 +200,29 @@ class Outbox:
                 return self._fail(message, contribution, str(refusal))
             return self._acknowledge(message, contribution, answer)
         raise ContributionError("the exchange takes none of our rate tags today; try tomorrow")
+
+    def _send_text(self, message: Message, contribution: Contribution) -> Message:
+        """Send what goes to the operators; once they have it, it is kept here no longer."""
+        if message.state != "sent":
+            answer = texts.answer_to(self._wallet, contribution, message.ref)
+            if answer is None:
+                raise ContributionError(f"a text about {message.ref} belongs to no answer of ours")
+            key = self._wallet.seed().contribution_key(contribution.counter)
+            sealed = texts.sealed(message.body, parse_event(answer.event).id, key, self._replica)
+            message = self._wallet.put(msgspec.structs.replace(message, state="sent", event=sealed))
+        settled = msgspec.structs.replace(message, state="acknowledged", body=b"", event=b"")
+        try:
+            self._carrier.post_text(message.event)
+        except Refused as refusal:
+            if refusal.status >= 500 or refusal.status in PASSING | STOPPING:
+                raise
+            settled = msgspec.structs.replace(settled, state="failed", problem=str(refusal))
+        else:
+            settled = msgspec.structs.replace(settled, acknowledged=self._clock())
+        with self._wallet.transaction():
+            # Nothing of it is in the log, to be looked for there.
+            self._wallet.mark_checked([settled])
+            return self._wallet.put(settled)
 
     def _sign(self, message: Message, contribution: Contribution) -> Message:
         """Sign a message for this moment, and keep its bytes before they go anywhere."""
@@ -293,12 +322,15 @@ class Outbox:
         with self._wallet.transaction():
             # Said again by the next run, as if it had never been said.
             changed = msgspec.structs.replace(contribution, digest="")
+            later = self._wallet.messages(contribution=contribution.id, states=("waiting",))
+            if message.type == "answer":
+                for text in later:
+                    if (text.type, text.ref) == (texts.TEXT, message.ref):
+                        self._wallet.drop(text)
             if message.type == contribution.kind:
                 changed = msgspec.structs.replace(changed, state="failed")
-                for later in self._wallet.messages(
-                    contribution=contribution.id, states=("waiting",)
-                ):
-                    self._wallet.drop(later)
+                for unsaid in later:
+                    self._wallet.drop(unsaid)
             elif message.type == "withdrawal":
                 changed = msgspec.structs.replace(changed, state="open")
             self._wallet.store(changed)

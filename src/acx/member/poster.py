@@ -1,4 +1,4 @@
-"""Carries events to the log, in a way that does not tell one member from another.
+"""Carries events to the log, and texts to its operators, without telling members apart.
 
 Every post is the same request but for its body: the bytes of its head are written here and depend
 on no library's version, the body is padded to one of a few sizes, and the connection is new each
@@ -32,7 +32,8 @@ from acx.member.client import (
 from acx.member.errors import BadAnswer, SettingError, Unreachable
 from acx.member.tunnel import Hop, open_tunnel
 
-PATH: Final = "/v1/events"
+EVENTS_PATH: Final = "/v1/events"
+TEXTS_PATH: Final = "/v1/disputes/texts"
 PADDED: Final = (8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10)
 """Sizes of bodies; JSON may end in spaces."""
 HEADERS: Final = (
@@ -79,7 +80,7 @@ class Poster:
         if not self._host:
             raise SettingError(f"{url!r} is no address acx can use: give http(s)://HOST[:PORT]")
         self._authority = parts.netloc.rpartition("@")[2]
-        self._path = parts.path + PATH
+        self._prefix = parts.path
         self._timeout = timeout
         self._before = tuple(before)
         self._relays = tuple(relays)
@@ -100,9 +101,23 @@ class Poster:
             Refused: the exchange said no.
             BadAnswer: the answer was not one.
         """
-        body = padded(b'{"event":' + event + b',"presentations":' + presentations + b"}")
+        body = b'{"event":' + event + b',"presentations":' + presentations + b"}"
+        return decoded(self._post(EVENTS_PATH, body), Acknowledgement, "events")
+
+    def post_text(self, text: bytes) -> None:
+        """Post what goes to the operators, and into no log; the same again changes nothing.
+
+        Args:
+            text: as `acx.member.texts.sealed` makes it.
+
+        Raises:
+            Unreachable, Refused, BadAnswer: as for an event.
+        """
+        self._post(TEXTS_PATH, text)
+
+    def _post(self, path: str, body: bytes) -> bytes:
         with self._connection() as connection:
-            return decoded(self._exchange(connection, body), Acknowledgement, "events")
+            return self._exchange(connection, self._prefix + path, padded(body))
 
     @contextmanager
     def _connection(self) -> Iterator[socket.socket]:
@@ -158,11 +173,11 @@ class Poster:
                 f"{self._url} cannot be reached safely ({reason}); check the address", sent=False
             ) from None
 
-    def _exchange(self, connection: socket.socket, body: bytes) -> bytes:
+    def _exchange(self, connection: socket.socket, path: str, body: bytes) -> bytes:
         """Send a body, and give what is answered."""
         request = http.client.HTTPConnection(self._host)
         request.sock = connection
-        request.putrequest("POST", self._path, skip_host=True, skip_accept_encoding=True)
+        request.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
         for name, value in (
             ("Host", self._authority),
             *HEADERS,

@@ -37,7 +37,8 @@ class Limits:
         head_seconds: within which a request must have come whole.
         connect_seconds: within which the exchange must take the connection.
         tunnel_seconds: how long a tunnel may stand; an acknowledgement takes at most 30 s.
-        tunnel_bytes: that may pass in either direction; the largest post has 128 KiB.
+        tunnel_bytes: that may pass in either direction; the largest post, files for a dispute,
+            has some 3 MiB.
         tunnels: that may stand at once.
         tunnels_per_address: likewise, from one address.
     """
@@ -45,7 +46,7 @@ class Limits:
     head_seconds: float = 10.0
     connect_seconds: float = 10.0
     tunnel_seconds: float = 120.0
-    tunnel_bytes: int = 1 << 20
+    tunnel_bytes: int = 4 << 20
     tunnels: int = 1_000
     tunnels_per_address: int = 50
 

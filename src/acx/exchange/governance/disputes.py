@@ -307,6 +307,19 @@ class Disputes:
             if sealed
         )
 
+    def committed(self, dispute_or_filing: str) -> frozenset[str]:
+        """The commitments to evidence in the report that a dispute or filing is about."""
+        with self._decisions.database.read() as connection:
+            event = self._event(connection, dispute_or_filing)
+            report = (
+                event.report
+                if event is not None
+                else filings.load_filing(connection, dispute_or_filing).report
+            )
+            view = self._docket(connection, [report]).reports.get(report)
+        said = view.report if view is not None else None
+        return frozenset(e.commitment for e in said.evidence) if said is not None else frozenset()
+
     def check(self, connection: Connection, proposal: Proposal) -> None:
         """See that a proposed decision still decides something."""
         self._open_case(connection, proposal.events[0].ref)
