@@ -16,11 +16,11 @@ from acx.records.sealed_text import (
     Exhibit,
     Message,
     SealedTextError,
-    sealing_key,
-    opening_key,
     open_text,
+    opening_key,
     recipients_of,
     seal_text,
+    sealing_key,
 )
 
 ANN, BOB, EVE = (Ed25519PrivateKey.from_private_bytes(name * 32) for name in (b"a", b"b", b"e"))
