@@ -31,8 +31,8 @@ from acx.log.entry import entry_of, parse_keys
 from acx.log.merkle import hash_leaf, tree_root
 from acx.log.note import Verifier
 from acx.records.http_signature import sign_request
-from acx.web import protocol
-from acx.web.exchange_api import limits, stream
+from acx.web import limits, protocol
+from acx.web.exchange_api import stream
 from acx.web.exchange_api.app import _Api
 from acx.web.exchange_api.limits import Allowance, Rate
 from acx.web.exchange_api.problems import PROBLEMS, problem_type

@@ -1,33 +1,16 @@
-"""What one caller may ask at once. Held in memory, by key or token, and told to nobody."""
+"""What one caller may ask of the exchange at once."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from acx.exchange.errors import RateLimited, TooLarge
+from acx.web import limits
+from acx.web.limits import Rate as Rate
 
 MAX_SMALL_BODY: Final = 16 * 1024
-MAX_CALLERS: Final = 10_000
-"""Callers remembered; the one not seen for longest is forgotten, its allowance full again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """An allowance.
-
-    Attributes:
-        per_second: requests, in the long run.
-        burst: requests at once.
-    """
-
-    per_second: float
-    burst: int
-
 
 READS: Final = Rate(per_second=50, burst=500)
 CREDENTIALS: Final = Rate(per_second=1, burst=50)
@@ -35,33 +18,12 @@ JOINS: Final = Rate(per_second=5, burst=100)
 TEXTS: Final = Rate(per_second=5, burst=100)
 
 
-class Allowance:
-    """A token bucket per caller."""
+class Allowance(limits.Allowance):
+    """A token bucket per caller; `spend` raises `RateLimited`."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def spend(self, caller: str) -> None:
-        """Count one request.
-
-        Raises:
-            RateLimited: the allowance is used up.
-        """
-        with self._lock:
-            now = self._clock()
-            left, since = self._buckets.pop(caller, (float(self._rate.burst), now))
-            left = min(self._rate.burst, left + (now - since) * self._rate.per_second)
-            spent = left < 1
-            self._buckets[caller] = (left if spent else left - 1, now)
-            if len(self._buckets) > MAX_CALLERS:
-                self._buckets.popitem(last=False)
-        if spent:
-            raise RateLimited(
-                f"more than {self._rate.per_second:g} requests a second: wait a little"
-            )
+        """Everybody's is full."""
+        super().__init__(rate, RateLimited, clock)
 
 
 async def bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
@@ -70,11 +32,4 @@ async def bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
     Raises:
         TooLarge: it is longer.
     """
-    parts = []
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"the body may have {limit} bytes here")
-        parts.append(chunk)
-    return b"".join(parts)
+    return await limits.bounded(chunks, limit, TooLarge)

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from acx.errors import AcxError
 from acx.exchange import errors
 from acx.records.http_signature import HttpSignatureError
+from acx.web.problem import MEDIA_TYPE, TYPE_PREFIX, ProblemType, rendered
 
-TYPE_PREFIX: Final = "https://acx.example/problems/"
-MEDIA_TYPE: Final = "application/problem+json"
+__all__ = [
+    "MEDIA_TYPE",
+    "PROBLEMS",
+    "TYPE_PREFIX",
+    "MethodNotAllowed",
+    "NotFound",
+    "ProblemType",
+    "on_error",
+    "problem_response",
+    "problem_type",
+]
 
 _log = logging.getLogger("acx.web.exchange_api")
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """A kind of problem, as clients tell it apart.
-
-    Attributes:
-        name: ends the type's URI.
-        status: HTTP status.
-        title: the same for every occurrence.
-    """
-
-    name: str
-    status: int
-    title: str
 
 
 class NotFound(AcxError):
@@ -98,7 +91,6 @@ PROBLEMS: Final[dict[type[AcxError], ProblemType]] = {
 
 _INTERNAL: Final = ProblemType("internal", 500, "An error in the exchange itself")
 _INTERNAL_DETAIL: Final = "an error in the exchange itself: the operator finds it in the log"
-RETRY_AFTER_SECONDS: Final = 5
 
 
 def problem_type(error: Exception) -> ProblemType:
@@ -121,18 +113,7 @@ def problem_response(error: Exception, *, route: str = "") -> Response:
     if kind is _INTERNAL:
         _log.error("request failed", exc_info=error, extra={"route": route})
         detail = _INTERNAL_DETAIL
-    headers = {"Cache-Control": "no-store"}
-    if kind.status in {429, 503}:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if kind.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    body = {
-        "type": TYPE_PREFIX + kind.name,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-    }
-    return Response(msgspec.json.encode(body), kind.status, headers=headers, media_type=MEDIA_TYPE)
+    return rendered(kind, detail)
 
 
 async def on_error(request: Request, error: Exception) -> Response:
