@@ -51,7 +51,7 @@ from acx.member.errors import (
 )
 from acx.member.issuer_keys import IssuerKeys
 from acx.member.join import REPLICA, TERMS, WALLET, Joined, join, read_passphrase, restore
-from acx.member.outbox import Outbox, Sending, Sent, check_acknowledged
+from acx.member.outbox import Outbox, Sending, Sent, check_acknowledged, forget_gone
 from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
@@ -362,6 +362,7 @@ class Member:
                 return msgspec.structs.replace(rest, since=synced.since, changed=changed)
             with replica.keeping_evidence():
                 check_acknowledged(wallet, replica)
+            forget_gone(wallet, replica, synced.since)
             if size < replica.size:
                 older = (
                     f"{source} holds {size} entries, and the replica {replica.size} already: it is"
@@ -396,6 +397,7 @@ class Member:
         )
         with replica.keeping_evidence():
             check_acknowledged(wallet, replica)
+        forget_gone(wallet, replica, synced.since)
         if needs_recovery(wallet):
             recover(wallet, replica)
         try:

@@ -33,6 +33,7 @@ from acx.member.trusted_log import TrustedLog
 from acx.member.wallet import Contribution, Message, Wallet
 from acx.records.event import (
     BODIES,
+    Act,
     Event,
     outcome_context,
     parse_event,
@@ -392,3 +393,27 @@ def check_acknowledged(wallet: Wallet, replica: Replica) -> None:
             )
         found.append(message)
     wallet.mark_checked(found)
+
+
+def forget_gone(wallet: Wallet, replica: Replica, since: int) -> None:
+    """Keep nothing of what we said that the log has erased or let expire.
+
+    Args:
+        wallet: what we said.
+        replica: what is left.
+        since: size of the log when this was last done.
+    """
+    if not any(_lets_go(event) for _, event in replica.governing(since)):
+        return
+    for message in wallet.messages(states=("acknowledged",)):
+        known = message.index is not None and message.index < replica.size
+        if message.event and known and not replica.entry(message.index or 0).event:
+            wallet.put(
+                msgspec.structs.replace(message, body=b"", event=b"", presentations=b"{}", k="")
+            )
+
+
+def _lets_go(event: Event) -> bool:
+    """Whether entries may be gone by an event: an expiry, or the approval of an erasure."""
+    body = event.body() if event.known else None
+    return event.type == "expiry" or (isinstance(body, Act) and body.act == "approved")
