@@ -107,9 +107,9 @@ class Segment:
 
     def write(self, path: Path, secret: Secret, about: Mapping[str, Any]) -> str:
         """Store it; returns the file's generation."""
-        return write_segment(
-            path, Stored(text_of(self.ids.to_list()), self.subjects), secret, about
-        )
+        # Who counts no more is not named either.
+        ids = self.ids.zip_with(pl.Series(self.subjects.alive == 1), pl.Series([""]))
+        return write_segment(path, Stored(text_of(ids.to_list()), self.subjects), secret, about)
 
     def alive(self) -> I64:
         """Rows of the subjects that still count."""
@@ -140,6 +140,8 @@ class Segment:
         """Let subjects be found no more, and forget what was known of them."""
         profiles, alive, table = self.subjects
         for row in rows.tolist():
+            # First of all: another process may be about to read what is overwritten here.
+            alive[row] = 0
             keys = keys_of(profiles, table.secret, row, row + 1)
             forget(table, located(table, keys).places, row)
             for name, array, first, last in held_of(profiles, row):
@@ -149,7 +151,6 @@ class Segment:
             if self.file is not None:
                 offsets = self.file.stored.ids.offsets
                 self.file.overwrite("ids.data", offsets[row], offsets[row + 1])
-            alive[row] = 0
 
     def with_those_of(self, other: Segment) -> Segment:
         """One segment of two, without those that count no more."""
@@ -348,9 +349,8 @@ class SubjectIndex:
         """Let subjects be found no more, at once; ids that are not known are passed over."""
         wanted = pl.Series(ids, dtype=pl.String)
         for segment in (self._base, self._recent):
-            rows = segment.rows_of(wanted)
-            segment.remove(rows)
-            self._size -= len(rows)
+            segment.remove(segment.rows_of(wanted))
+        self._size = len(self._base.alive()) + len(self._recent.alive())
 
     def observe(self, accounts: Frames) -> None:
         """Learn from a seller base how common the subjects' values are in it."""

@@ -100,6 +100,8 @@ class SegmentFile:
             header = json.loads(self._map[:HEADER_BYTES])
             if (header["format"], header["sources"]) != (FORMAT, SOURCES_DIGEST):
                 raise BadIndex(f"{path}: made by another version of acx; {AGAIN}")
+            if header.pop("mark") != _mark(secret, header):
+                raise BadIndex(f"{path}: of another replica, or damaged; {AGAIN}")
             if header["size"] != len(self._map):
                 raise BadIndex(f"{path}: {len(self._map)} bytes of {header['size']}; {AGAIN}")
             self._arrays: dict[str, tuple[str, list[int], int]] = header["arrays"]
@@ -112,7 +114,7 @@ class SegmentFile:
             self.stored: Stored = _built(Stored, given.__getitem__)
         except FileNotFoundError:
             raise NoIndex(f"{path}: no index; {AGAIN}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadIndex(f"{path}: the index is damaged ({error}); {AGAIN}") from None
 
     def _mapped(self, name: str) -> Any:
@@ -177,6 +179,7 @@ def write_segment(path: Path, stored: Stored, secret: Secret, about: Mapping[str
         "about": about,
         "arrays": arrays,
     }
+    header["mark"] = _mark(secret, header)
     fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -197,6 +200,12 @@ def write_segment(path: Path, stored: Stored, secret: Secret, about: Mapping[str
         fresh.unlink(missing_ok=True)
         raise BadIndex(f"{path}: cannot write the index ({error.strerror})") from None
     return generation
+
+
+def _mark(secret: Secret, header: Mapping[str, Any]) -> str:
+    """By which a header is known as written under this secret."""
+    text = json.dumps(header, sort_keys=True).encode()
+    return hmac.digest(secret.key, b"acx-index/header" + text, "sha256").hex()
 
 
 def _counter(secret: Secret, generation: str, name: str) -> bytes:

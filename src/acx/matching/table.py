@@ -276,14 +276,17 @@ def forget(table: Table, places: I32, row: int) -> None:
     """Leave no trace of a subject: it is counted no more, and its own keys are overwritten.
 
     A key that nobody else has is overwritten with the one before it, so that the keys stay sorted
-    and none stands for it.
+    and none stands for it. The table may be a file that another process forgets the same subject
+    in, of which parts are seen here at once and others not: so who is left is counted anew.
     """
     keys, starts, rows, subjects = table.keys, table.starts, table.rows, table.subjects
     for place in places:
-        subjects[place] -= 1
+        left = 0
         for i in range(starts[place], starts[place + 1]):
             if rows[i] == row:
                 rows[i] = -1
+            left += rows[i] >= 0
+        subjects[place] = left if starts[place + 1] > starts[place] else subjects[place] - 1
         if subjects[place] == 0:
             key = keys[place]
             other = keys[place - 1] if place > 0 else np.uint64(0)

@@ -77,7 +77,8 @@ def without_basis(wallet: Wallet, replica: Replica) -> Iterator[tuple[Decision, 
     for decision in latest(wallet.decisions()):
         if decision.action in AGAINST:
             view = replica.report(decision.report)
-            state = view.state if view is not None else "erased"
+            # An erasure names its report, so one that the log does not show any more has expired.
+            state = view.state if view is not None else "expired"
             if state not in STANDING:
                 yield decision, state
 

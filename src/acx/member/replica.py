@@ -285,7 +285,8 @@ class Replica:
 
         Args:
             states: only these; all by default.
-            since: only those that changed after the log had this size.
+            since: only those that changed after the log had this size; those of which nothing is
+                left, which without it are no reports, come last.
         """
         condition = f"state IN ({','.join('?' * len(states))})" if states else "state <> ''"
         with self.explained():
@@ -295,6 +296,19 @@ class Replica:
             )
             for identifier, sealed in rows:
                 yield self._view(identifier, sealed)
+            if since and not states:
+                yield from self._vanished(since)
+
+    def _vanished(self, since: int) -> Iterator[ReportView]:
+        """Reports that expired without an event that names them, so that the fold has forgotten."""
+        rows = self.connection.execute(
+            "SELECT id, incomplete FROM report"
+            " WHERE state = '' AND changed > ? AND incomplete IS NOT NULL ORDER BY id",
+            (since,),
+        )
+        for identifier, sealed in rows:
+            report = self.unseal(sealed, f"incomplete/{identifier.hex()}").decode()
+            yield ReportView(id=report, state="expired", first_index=-1, last_index=-1)
 
     def report(self, report: str) -> ReportView | None:
         """The view of one report; None if the log knows none of this id."""

@@ -103,4 +103,5 @@ def _text(hits: pl.DataFrame, name: str) -> pl.Expr:
 
 def _state(replica: Replica, report: str) -> str:
     view = replica.report(report)
-    return view.state if view is not None else "erased"
+    # An erasure names its report, so one that the log does not show any more has expired.
+    return view.state if view is not None else "expired"

@@ -316,14 +316,15 @@ class Writer:
             for identifier, report in names.items()
             if (row := self._row(identifier, report, reports.get(report), before.get(identifier)))
         ]
+        # A report that shows for the first time as nothing has not changed.
+        changed = [size if state or key in before else 0 for key, state, *_ in rows]
         self._connection.executemany(
-            f"INSERT INTO report VALUES (?, ?, {size}, ?, ?) ON CONFLICT (id) DO UPDATE SET"  # noqa: S608 -- a number
+            "INSERT INTO report VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
             " state = excluded.state, changed = excluded.changed, sealed = excluded.sealed,"
             " incomplete = excluded.incomplete",
-            rows,
+            [(*row[:2], at, *row[2:]) for row, at in zip(rows, changed, strict=True)],
         )
-        # A report that shows for the first time as nothing has not changed.
-        return {names[key] for key, state, *_ in rows if state or key in before}
+        return {names[row[0]] for row, at in zip(rows, changed, strict=True) if at}
 
     def _row(
         self, identifier: bytes, report: str, view: ReportView | None, before: bytes | None
