@@ -27,7 +27,7 @@ _HOUR: Final = String(14)
 _ID: Final = String(26)
 _KEY: Final = String(44)
 
-VERSION: Final = "0004"
+VERSION: Final = "0005"
 """Of these tables: the last of `migrations.versions`."""
 
 metadata: Final = MetaData()
@@ -139,6 +139,8 @@ tags: Final = Table(
     Column("context", String(128), primary_key=True),
     Column("tag", String(128), primary_key=True),
     Column("index", _PLACE, nullable=False),
+    # Whether tags are spent is asked by the tags: one context may have tens of thousands.
+    Index("tags_tag", "tag"),
 )
 
 head: Final = Table(
