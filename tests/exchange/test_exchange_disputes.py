@@ -310,6 +310,50 @@ def test_what_is_refused_is_kept_and_names_nobody(exchange: Exchange, reported: 
     assert "Jo Doe" not in str(rows)
 
 
+def test_whatever_the_rules_do_not_allow_changes_nothing_and_is_kept(
+    exchange: Exchange, service: Service, reporter: Actor, reported: Draft, clock: SetClock
+) -> None:
+    report = reported.event.report
+    held = reporter.report(service)
+    held.post(service)
+    exchange.retention.hold(held.event.report, "court_order", "ann")
+    dispute = exchange.disputes.open(report, "not_me", "ann").id
+    own = exchange.disputes.decide(dispute, "dismissed", "standard_met", "ann")
+    before = service.published.size
+
+    def back_in_time() -> None:
+        clock.pass_(days=-1)
+        try:
+            exchange.expire()
+        finally:
+            clock.pass_(days=1)
+
+    refused: list[tuple[str, str, Callable[[], object]]] = [
+        ("approved", "another operator", lambda: exchange.approve(own.id, "ann")),
+        (
+            "resolution",
+            "waits",
+            lambda: exchange.disputes.decide(dispute, "upheld", "genuine", "bob"),
+        ),
+        ("dispute", "no report", lambda: exchange.disputes.open("a" * 26, "not_me", "ann")),
+        ("resolution", "no dispute", lambda: decided(exchange, "a" * 26, "upheld", "genuine")),
+        ("appeal", "nothing is decided", lambda: exchange.disputes.appeal(dispute)),
+        ("erasure", "legal hold", lambda: exchange.erase(held.event.report, "court_order", "bob")),
+        ("expiry", "clock that went back", back_in_time),
+    ]
+    for _, reason, attempt in refused:
+        with pytest.raises(GovernanceError, match=reason):
+            attempt()
+    assert [refusal.act for refusal in exchange.refusals()] == [act for act, _, _ in refused]
+    assert service.published.size == before
+    exchange.approve(own.id, "bob")
+    with pytest.raises(GovernanceError, match="already"):
+        exchange.approve(own.id, "bob")
+    with pytest.raises(GovernanceError, match="decided already"):
+        exchange.disputes.decide(dispute, "upheld", "genuine", "bob")
+    assert [refusal.act for refusal in exchange.refusals()[-2:]] == ["approved", "resolution"]
+
+
 def decided(exchange: Exchange, dispute: str, decision: str, code: str) -> None:
     proposal = exchange.disputes.decide(dispute, decision, code, "ann")  # type: ignore[arg-type]
     exchange.approve(proposal.id, "bob")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email
 import email.policy
+import logging
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -270,14 +271,20 @@ def test_an_answers_words_and_files_reach_the_operators_alone(
 
 
 def test_only_the_key_that_answered_sends_texts(
-    exchange: Served, reported: Draft, answered: Event
+    exchange: Served, reported: Draft, answered: Event, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="acx.web.exchange_api")
     stranger = send(exchange, Ed25519PrivateKey.generate(), answered, Message(text="x"))
     assert problem(stranger) == "not-authorised"
     unknown = send(exchange, reported.key, answered, Message(text="x"), answer="a" * 26)
     assert problem(unknown) == "unknown-report"
     report = send(exchange, reported.key, answered, Message(text="x"), answer=reported.event.id)
     assert problem(report) == "unknown-report"
+    assert [(r.message, vars(r)["problem"]) for r in caplog.records] == [
+        ("event refused", "not-authorised"),
+        ("event refused", "unknown-report"),
+        ("event refused", "unknown-report"),
+    ]
 
 
 def test_a_text_is_for_operators_and_for_a_dispute_that_is_open(

@@ -425,7 +425,8 @@ class Exchange(AbstractContextManager["Exchange"]):
         Raises:
             GovernanceError: the clock is behind the log.
         """
-        return Daily(self._decisions).run(dry_run=dry_run)
+        with self._decisions.attempt(SERVICE, "expiry", ""):
+            return Daily(self._decisions).run(dry_run=dry_run)
 
     def refusals(self) -> tuple[Refusal, ...]:
         """What operators tried and the rules do not allow."""

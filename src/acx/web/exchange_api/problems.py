@@ -113,6 +113,9 @@ def problem_response(error: Exception, *, route: str = "") -> Response:
     if kind is _INTERNAL:
         _log.error("request failed", exc_info=error, extra={"route": route})
         detail = _INTERNAL_DETAIL
+    elif isinstance(error, errors.EventRefused):
+        # That and why, and nothing of what or by whom.
+        _log.info("event refused", extra={"route": route, "problem": kind.name})
     return rendered(kind, detail)
 
 
