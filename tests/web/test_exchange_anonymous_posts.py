@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -272,6 +272,22 @@ def test_a_verifying_process_that_dies_is_replaced() -> None:
             verdicts.append(pool.refute(nothing))
         assert verdicts[-1].result() is None
         assert pool._waiting == 0
+    finally:
+        pool.close()
+
+
+def test_where_no_process_can_be_started_the_poster_is_told_to_come_again(
+    exchange: Served, member: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = ProcessPoolExecutor(1)
+    ended.shutdown()
+    pool = Proofs(1)
+    pool._executor = ended
+    monkeypatch.setattr(exchange.service.intake, "_proofs", pool)
+    draft = member.report(exchange.service)
+    try:
+        assert "again later" in problem(post(exchange, draft), 503, "unavailable")
+        assert post(exchange, draft).status_code == 200
     finally:
         pool.close()
 

@@ -124,16 +124,19 @@ class Proofs:
         """Verify a claim; see `refute`. A process that dies ends it in BrokenProcessPool.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: too many wait already, or no process can be started.
         """
         with self._lock:
             if self._waiting >= self.processes * WAITING_PER_PROCESS:
                 raise Unavailable("too many proofs wait to be verified: send it again later")
             try:
-                verdict = self._started().submit(refute, claim)
-            except BrokenProcessPool:
+                verdict = self._submitted(claim)
+            except (OSError, RuntimeError) as error:
                 self._executor = None
-                verdict = self._started().submit(refute, claim)
+                raise Unavailable(
+                    f"no process can be started to verify the proof ({type(error).__name__}): send"
+                    " the same bytes again later"
+                ) from None
             self._waiting += 1
         verdict.add_done_callback(self._done)
         return verdict
@@ -144,6 +147,13 @@ class Proofs:
             executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(cancel_futures=True)
+
+    def _submitted(self, claim: Claim) -> Future[Refutation | None]:
+        try:
+            return self._started().submit(refute, claim)
+        except BrokenProcessPool:
+            self._executor = None
+            return self._started().submit(refute, claim)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._executor is None:
