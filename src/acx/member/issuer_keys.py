@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import Random
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -53,6 +54,7 @@ SPARE: Final = timedelta(hours=1)
 """Before a key starts, a credential under it should be there."""
 _JOINED: Final = "issuer-keys/joined"
 _LAST_LOOK: Final = "issuer-keys/last-look"
+_SYSTEM_RANDOM: Final = SystemRandom()
 
 
 class Issuer(Protocol):
@@ -108,6 +110,17 @@ class Believed:
     def usable(self) -> list[Term]:
         """The key to use now and those to come, in the order in which they start."""
         return usable(self.terms, self.now)
+
+
+def fetching_time(starts: datetime, now: float, random: Random = _SYSTEM_RANDOM) -> float:
+    """When to fetch a credential, drawn evenly from what is left until its key starts.
+
+    Args:
+        starts: when its key does.
+        now: the moment at which the key is first believed, in seconds since 1970.
+        random: what is drawn from.
+    """
+    return random.uniform(now, max(now, (starts - SPARE).timestamp()))
 
 
 def mark_joined(wallet: Wallet, size: int, now: float) -> None:
@@ -244,10 +257,9 @@ class IssuerKeys:
         with self._wallet.transaction():
             noticed = self._noticed(term.id)
             if not noticed.due:
-                now = self._clock()
-                left = max(0.0, (term.starts - SPARE).timestamp() - now)
-                share = secrets.randbelow(1 << 32) / (1 << 32)
-                noticed = msgspec.structs.replace(noticed, due=now + left * share)
+                noticed = msgspec.structs.replace(
+                    noticed, due=fetching_time(term.starts, self._clock())
+                )
                 self._keep(term.id, noticed)
         return noticed.due
 

@@ -1,0 +1,1 @@
+"""Who reported? What the operator can record, given to a classifier."""

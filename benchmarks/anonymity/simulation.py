@@ -1,0 +1,140 @@
+"""Who reported? 200 members over 10 quarters; what the operator can record names nobody.
+
+Data: simulated members that read and post on a simulated clock (`world.py` says what is simulated
+and what is the product's own code). What the exchange can record of it, transport included, goes to
+two attacks (`attack.py`): the member that read last before the post, and gradient boosting trained
+on the truth of six of the quarters and asked about the last four.
+Bar: with relay, spacing and delay as they come, neither ranks the sender better than chance (1 of
+200; mean rank 100.5), 95 % intervals; without them they do. What is left is shown below that.
+
+    python -m benchmarks anonymity.simulation
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from acx.member.spacing import Spacing
+from benchmarks.anonymity.attack import Verdict, learnt, nearest, records
+from benchmarks.anonymity.world import DAY, MEMBERS, PERIODS, Habit, Way, simulate
+
+SEED = 20261125
+BEFORE, ASKED = range(6), range(6, PERIODS)
+"""Quarters from which the adversary learns, and those that it is asked about."""
+CHART = Path(__file__).parent / "simulation.svg"
+
+DEFAULT = Way(Spacing())
+DAY_LONG = Way(Spacing(delay=DAY))
+AS_ADVISED: dict[Habit, float] = {"connected": 0.7, "hourly": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One world, and what the operator knows of it besides.
+
+    Attributes:
+        name: what is shown.
+        way: how members post.
+        habits: how they read.
+        knows_offices: the operator knows in which hours each member works.
+        knows_truth: it knows who sent what in the six quarters before, and learns from that.
+    """
+
+    name: str
+    way: Way = DEFAULT
+    habits: dict[Habit, float] = field(default_factory=lambda: AS_ADVISED)
+    knows_offices: bool = False
+    knows_truth: bool = False
+
+
+PROTECTED = Case("relay, spacing and delay, as they come")
+CASES = (
+    Case("no relay, at once (`--direct --now`)", Way(None, reads_beside=True, relayed=False)),
+    Case("relay, at once (`--now`: reads, then posts)", Way(None, reads_beside=True)),
+    Case("relay, spacing, but reading beside the post", Way(Spacing(delay=0), reads_beside=True)),
+    Case("the same, with the delay", Way(Spacing(), reads_beside=True)),
+    Case("relay, spacing, nothing read beside; no delay", Way(Spacing(delay=0))),
+    PROTECTED,
+)
+LEFT = (
+    Case("one nightly job that syncs and reports", habits={"nightly": 1.0}),
+    Case("the same, `delay = 86400`", DAY_LONG, {"nightly": 1.0}),
+    Case("nothing is read but by what posts", habits={"seldom": 1.0}),
+    Case("connected in office hours alone", habits={"office": 1.0}),
+    Case("the operator knows the offices' hours", knows_offices=True),
+    Case("the same, `delay = 86400`", DAY_LONG, knows_offices=True),
+    Case("it knows who sent all of six quarters", knows_truth=True),
+)
+
+
+def main() -> None:
+    print(f"{MEMBERS} members, {PERIODS} quarters; chance: 0.5 %, mean rank 100.5; seed {SEED}")
+    print(f"{'':50}  commands  who read last: top-1, mean rank    learnt: top-1, mean rank")
+    shown: list[tuple[Case, Verdict, Verdict]] = []
+    for case in CASES + LEFT:
+        if case is LEFT[0]:
+            print("what is left, with relay, spacing and delay as they come:")
+        started = time.process_time()
+        world = simulate(case.habits, case.way, SEED)
+        other = world if case.knows_truth else simulate(case.habits, case.way, SEED + 1)
+        known = records(other, BEFORE, knows_offices=case.knows_offices)
+        asked = records(world, ASKED, knows_offices=case.knows_offices)
+        by_time, by_learning = nearest(asked), learnt(known, asked, SEED)
+        shown.append((case, by_time, by_learning))
+        seconds = time.process_time() - started
+        print(
+            f"{case.name:50} {by_time.commands:9,}  {_line(by_time)}  {_line(by_learning)}"
+            f"  ({seconds:.0f} s)",
+            flush=True,
+        )
+    (protected,) = [row for row in shown if row[0] is PROTECTED]
+    better = any(verdict.beats_chance for verdict in protected[1:])
+    print(f"bar: as they come, {'BETTER' if better else 'no better'} than chance")
+    _draw(shown)
+
+
+def _line(verdict: Verdict) -> str:
+    low, high = verdict.first_interval
+    below, above = verdict.rank_interval
+    return (
+        f"{verdict.first:6.1%} [{low:5.1%}, {high:5.1%}]"
+        f" {verdict.rank:6.1f} [{below:5.1f}, {above:5.1f}]"
+    )
+
+
+def _draw(shown: list[tuple[Case, Verdict, Verdict]]) -> None:
+    """Share of commands whose sender is named, by attack, on a logarithmic scale."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        print("no chart: uv sync --group bench")
+        return
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams["svg.hashsalt"] = "acx"
+    figure, axes = plt.subplots(figsize=(9.5, 6), layout="constrained")
+    for place, (_, *verdicts) in enumerate(shown):
+        for shift, verdict, colour in zip(
+            (-0.16, 0.16), verdicts, ("#7a8ca3", "#b3312c"), strict=True
+        ):
+            low, high = verdict.first_interval
+            axes.plot([100 * low, 100 * high], [place + shift] * 2, color=colour, linewidth=2)
+            axes.plot(100 * verdict.first, place + shift, "o", color=colour, markersize=5)
+    axes.axvline(100 / MEMBERS, color="black", linewidth=0.8, linestyle=":")
+    axes.axhline(len(CASES) - 0.5, color="grey", linewidth=0.6)
+    axes.set_yticks(range(len(shown)), [case.name.replace("`", "") for case, *_ in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xscale("log")
+    ticks = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+    axes.set_xticks(ticks, [f"{tick:g} %" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("commands whose sender the operator names first (dotted: chance, 1 of 200)")
+    for label, colour in (("who read last", "#7a8ca3"), ("gradient boosting", "#b3312c")):
+        axes.plot([], [], "o-", color=colour, label=label)
+    axes.legend(loc="lower right")
+    axes.grid(visible=True, axis="x", alpha=0.25)
+    figure.savefig(CHART, metadata={"Date": None})
+    plt.close(figure)
