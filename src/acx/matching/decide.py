@@ -101,6 +101,10 @@ def bits_needed(level: str) -> float:
     return float(np.log2(least / (1 - least)))
 
 
+_IDENTIFIES: Final = np.array([field.identifies for field in FIELDS])
+_CONTRADICTS: Final = np.array([field.contradicts for field in FIELDS])
+
+
 def levels(outcomes: F64, prior: float) -> tuple[F64, I64]:
     """Probability and level of pairs.
 
@@ -116,10 +120,8 @@ def levels(outcomes: F64, prior: float) -> tuple[F64, I64]:
     probability = 1.0 / (1.0 + np.exp2(-np.clip(odds, -1000, 1000)))
     agreeing = (level >= 0) & (bits >= AGREES)
     agreeing[:, NAME] &= level[:, NAME] <= PART
-    identifies = np.array([field.identifies for field in FIELDS])
-    identified = (agreeing & (level < identifies) & (bits >= IDENTIFIES)).any(axis=1)
-    contradicts = np.array([field.contradicts for field in FIELDS])
-    contradicted = ((level == DIFFERENT) & contradicts).any(axis=1)
+    identified = (agreeing & (level < _IDENTIFIES) & (bits >= IDENTIFIES)).any(axis=1)
+    contradicted = ((level == DIFFERENT) & _CONTRADICTS).any(axis=1)
     # What a household shares is one piece of evidence, not several independent ones.
     shared = agreeing[:, HOUSEHOLD].sum(axis=1)
     independent = agreeing.sum(axis=1) - np.maximum(shared - 1, 0)

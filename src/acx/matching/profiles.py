@@ -78,10 +78,14 @@ def of_account(account: Account, options: MatchOptions) -> Profiles:
     if options.matching_key is not None:
         account = digest_account(account, options.matching_key, options.default_country)
     columns = {}
+    nothing = Values(np.zeros(2, np.int64), text.text_of([]))
     for column in FIELDS[1:]:
         value = getattr(account, column)
-        values = [value] if column in SCALAR_FIELDS and value else value
-        columns[column] = Values(np.array([0, len(values)], np.int64), text.text_of(values))
+        if value:
+            values = [value] if column in SCALAR_FIELDS else value
+            columns[column] = Values(np.array([0, len(values)], np.int64), text.text_of(values))
+        else:
+            columns[column] = nothing
     return _prepare(columns, 1, options.default_country)
 
 
