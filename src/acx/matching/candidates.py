@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from acx.matching.compare import compare
 from acx.matching.compiled import F64, I32, I64, U8, U64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies
-from acx.matching.images import BAND_BITS, BANDS
+from acx.matching.images import BAND_BITS, BANDS, Images
 from acx.matching.keys import neighbour_keys
-from acx.matching.model import FIELDS, Weights
 from acx.matching.profiles import Profiles
 from acx.matching.table import MOST_SHARERS, Found, Table, locate
 
@@ -59,7 +56,6 @@ class _Scratch(NamedTuple):
         subject: a hash table of candidates: the subject in each slot, -1 if free.
         score: the candidates' scores.
         used: slots in use, and how many candidates have each score.
-        outcome: the comparison of one pair.
     """
 
     neighbours: U64
@@ -69,33 +65,30 @@ class _Scratch(NamedTuple):
     subject: I64
     score: F64
     used: I64
-    outcome: F64
 
 
-def screen_rows(
+def candidates(
     accounts: Profiles,
     found: Found,
     subjects: Subjects,
     frequencies: Frequencies,
-    weights: Weights,
     needed: float,
     same: int = -1,
 ) -> I64:
-    """Find the subjects that accounts probably are.
+    """Find the subjects that are worth comparing with accounts.
 
     Args:
         accounts: who is screened.
         found: which of the subjects' keys they have.
         subjects: who may be found.
         frequencies: how common values are.
-        weights: the model.
         needed: bits that make a hit.
         same: subjects are the accounts, moved by so many rows; -1 if they are others.
 
     Returns:
-        Hits × 2: row of the account, row of the subject.
+        Pairs × 2: row of the account, row of the subject; at most `COMPARED` of each account.
     """
-    first, last = 0, len(accounts.starts) - 1
+    rows = len(found.starts) - 1
     neighbours = BAND_BITS * BANDS * np.diff(accounts.images.starts)
     most = int((np.diff(found.starts) + neighbours).max(initial=0))
     scratch = _Scratch(
@@ -106,83 +99,60 @@ def screen_rows(
         np.full(_SLOTS, -1, np.int64),
         np.empty(_SLOTS, np.float64),
         np.empty(_SLOTS + _SCORES, np.int64),
-        np.empty((2, len(FIELDS))),
     )
-    hits = np.empty((last - first + COMPARED * 4, 2), np.int64)
-    written: list[npt.NDArray[np.int64]] = []
-    while first < last:
-        first, count = _screen(
-            accounts,
-            found,
-            first,
-            last,
-            subjects,
-            frequencies,
-            weights,
-            needed,
-            same,
-            scratch,
-            hits,
-        )
-        written.append(hits[:count].copy())
-    return np.concatenate(written) if written else hits[:0]
+    pairs = np.empty((COMPARED * rows, 2), np.int64)
+    size = _fill_candidates(
+        accounts.images,
+        found,
+        subjects.alive,
+        subjects.table,
+        frequencies.accounts,
+        needed + SURPLUS,
+        same,
+        scratch,
+        pairs,
+    )
+    return pairs[:size]
 
 
 @kernel
-def _screen(
-    accounts: Profiles,
+def _fill_candidates(
+    images: Images,
     found: Found,
-    first: int,
-    last: int,
-    subjects: Subjects,
-    frequencies: Frequencies,
-    weights: Weights,
+    alive: U8,
+    table: Table,
+    crowd: float,
     needed: float,
     same: int,
     scratch: _Scratch,
-    hits: I64,
-) -> tuple[int, int]:
-    """Screen rows until `hits` is full; returns the row to go on with, and the hits written."""
+    pairs: I64,
+) -> int:
+    """Fill `pairs`; returns how many."""
     slots, scores, used = scratch.subject, scratch.score, scratch.used
-    alive, profiles = subjects.alive, subjects.profiles
-    written = 0
-    for row in range(first, last):
-        if written + READ > len(hits) and written > 0:
-            return row, written
-        candidates = _gather(accounts, found, row, subjects.table, frequencies, scratch)
-        least = _cut(candidates, scratch)
-        if least < needed + SURPLUS:
-            least = needed + SURPLUS
-        for c in range(candidates):
+    size = 0
+    for row in range(len(found.starts) - 1):
+        count = _gather(images, found, row, table, crowd, scratch)
+        least = max(needed, _cut(count, scratch))
+        for c in range(count):
             slot = used[c]
             subject, score = slots[slot], scores[slot]
             slots[slot] = -1
-            if score < least or alive[subject] == 0 or (same >= 0 and subject == row + same):
-                continue
-            total = compare(
-                accounts, row, profiles, subject, frequencies, weights, needed, scratch.outcome
-            )
-            if total >= needed and written < len(hits):
-                hits[written, 0], hits[written, 1] = row, subject
-                written += 1
-    return last, written
+            if score >= least and alive[subject] and (same < 0 or subject != row + same):
+                pairs[size, 0], pairs[size, 1] = row, subject
+                size += 1
+    return size
 
 
 @inner
 def _gather(
-    accounts: Profiles,
-    found: Found,
-    row: int,
-    table: Table,
-    frequencies: Frequencies,
-    scratch: _Scratch,
+    images: Images, found: Found, row: int, table: Table, crowd: float, scratch: _Scratch
 ) -> int:
     """Score the subjects that share keys with a row; returns how many, their slots in `used`."""
     count = 0
     for i in range(found.starts[row], found.starts[row + 1]):
         scratch.found[count] = found.places[i]
         count += 1
-    neighbours = neighbour_keys(accounts.images, row, table.secret, scratch.neighbours, 0)
+    neighbours = neighbour_keys(images, row, table.secret, scratch.neighbours, 0)
     for n in range(neighbours):
         place = locate(table.keys, table.directory, table.shift, scratch.neighbours[n])
         if place >= 0:
@@ -198,7 +168,7 @@ def _gather(
         reading += end - start
         if reading > READ:
             break
-        worth = np.log2((frequencies.accounts + FEW_ACCOUNTS) / (end - start))
+        worth = np.log2((crowd + FEW_ACCOUNTS) / (end - start))
         if worth > MOST_KEY_BITS:
             worth = MOST_KEY_BITS
         for p in range(start, end):
@@ -258,25 +228,3 @@ def _cut(candidates: int, scratch: _Scratch) -> float:
         if kept > COMPARED:
             return score + 1.0
     return 0.0
-
-
-@kernel
-def hits_of_one(
-    accounts: Profiles,
-    rows: I64,
-    subjects: Profiles,
-    subject: int,
-    frequencies: Frequencies,
-    weights: Weights,
-    needed: float,
-    outcome: F64,
-) -> int:
-    """Compare accounts with one subject; returns how many hit it, now first in `rows`."""
-    hits = 0
-    for i in range(len(rows)):
-        row = rows[i]
-        total = compare(accounts, row, subjects, subject, frequencies, weights, needed, outcome)
-        if total >= needed:
-            rows[hits] = row
-            hits += 1
-    return hits

@@ -16,7 +16,7 @@ from acx.matching.compiled import F64, I64, inner, kernel, to_int
 from acx.matching.frequencies import Frequencies, rarity
 from acx.matching.images import SAME_BITS, SIMILAR_BITS, Images, different_bits
 from acx.matching.keys import BIRTH_DATE, value_key
-from acx.matching.model import NUMBERS, SMALLEST_CROWD, Weights
+from acx.matching.model import FIELDS, NUMBERS, SMALLEST_CROWD, Weights
 from acx.matching.names import NAME_LETTERS, NAME_SOUNDS, RELATED, Names, align
 from acx.matching.profiles import Profiles
 from acx.matching.values import CODES, FIELD_BITS, FROM_NAME, SUPPORTS
@@ -52,48 +52,61 @@ MANY_NAMES: Final = 9
 """Pairs of names from which on only those are aligned that share a sound or all letters."""
 
 
-@inner
+@kernel
 def compare(
     a: Profiles,
-    i: int,
     b: Profiles,
-    j: int,
+    rows: I64,
     frequencies: Frequencies,
     weights: Weights,
     needed: float,
-    outcome: F64,
-) -> float:
-    """Compare account i of a with account j of b.
+    outcomes: F64,
+) -> int:
+    """Compare accounts pairwise, and keep the pairs that weigh enough.
 
     Addresses and names take the time: they are left out where they could not make a hit any more.
 
     Args:
         a: profiles of accounts.
-        i: row of a.
         b: profiles of subjects.
-        j: row of b.
+        rows: pairs × 2: row of a, row of b. Those that weigh enough are moved to the front.
         frequencies: how common values are.
         weights: the model.
         needed: bits that make a hit; -inf to compare every field.
-        outcome: filled: each field's weight, and its level, `DIFFERENT` or `ABSENT`.
+        outcomes: pairs × 2 × fields, filled at the front for the pairs that weigh enough: each
+            field's weight, and its level, `DIFFERENT` or `ABSENT`.
 
     Returns:
-        The sum of the weights; less than `needed` where fields were left out.
+        How many weigh enough.
     """
-    for field in range(outcome.shape[1]):
-        outcome[BITS, field] = 0.0
-        outcome[LEVEL, field] = ABSENT
-    made_of_name = _compare_values(a, i, b, j, frequencies, weights, outcome)
-    _compare_images(a.images, i, b.images, j, weights, outcome)
-    of_names = _most(weights, NAME)
-    if _has_related(a.names, i) or _has_related(b.names, j):
-        of_names += _most(weights, RELATED_NAME)
-    if _sum(outcome) + _most(weights, ADDRESS) + of_names < needed:
-        return needed - 1.0
-    _compare_addresses(a.addresses, i, b.addresses, j, frequencies, weights, outcome)
-    if _sum(outcome) + of_names < needed:
-        return needed - 1.0
-    _compare_names(a.names, i, b.names, j, frequencies, weights, outcome)
+    hits = 0
+    for p in range(len(rows)):
+        i, j = rows[p, 0], rows[p, 1]
+        outcome = outcomes[hits]
+        for field in range(outcome.shape[1]):
+            outcome[BITS, field] = 0.0
+            outcome[LEVEL, field] = ABSENT
+        made_of_name = _compare_values(a, i, b, j, frequencies, weights, outcome)
+        _compare_images(a.images, i, b.images, j, weights, outcome)
+        of_names = _most(weights, NAME)
+        if _has_related(a.names, i) or _has_related(b.names, j):
+            of_names += _most(weights, RELATED_NAME)
+        if _sum(outcome) + _most(weights, ADDRESS) + of_names < needed:
+            continue
+        _compare_addresses(a.addresses, i, b.addresses, j, frequencies, weights, outcome)
+        if _sum(outcome) + of_names < needed:
+            continue
+        _compare_names(a.names, i, b.names, j, frequencies, weights, outcome)
+        _weigh_together(outcome, made_of_name, frequencies.accounts)
+        if _sum(outcome) >= needed:
+            rows[hits, 0], rows[hits, 1] = i, j
+            hits += 1
+    return hits
+
+
+@inner
+def _weigh_together(outcome: F64, made_of_name: int, accounts: float) -> None:
+    """Count once what several fields say."""
     if outcome[LEVEL, EMAIL] >= 0:
         # Mailboxes that agree have their local part and domain in common: that is said already.
         if outcome[LEVEL, HANDLE] > 0:
@@ -107,8 +120,16 @@ def compare(
             if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
                 outcome[BITS, field] = most
     if outcome[LEVEL, NAME] == names.SHARED:
-        _weigh_as_a_household(outcome, frequencies)
-    return _sum(outcome)
+        # Relatives explain together what each field of a household counts apart.
+        most = HOUSEHOLD_BITS + np.log2(max(accounts, SMALLEST_CROWD))
+        bits = 0.0
+        for field in HOUSEHOLD:
+            if outcome[BITS, field] > 0:
+                bits += outcome[BITS, field]
+        if bits > most:
+            for field in HOUSEHOLD:
+                if outcome[BITS, field] > 0:
+                    outcome[BITS, field] *= most / bits
 
 
 @inner
@@ -134,20 +155,6 @@ def _has_related(names: Names, row: int) -> bool:
     """Whether a row has names of others; they come last."""
     first, last = names.starts[row], names.starts[row + 1]
     return last > first and names.role[last - 1] == RELATED
-
-
-@inner
-def _weigh_as_a_household(outcome: F64, frequencies: Frequencies) -> None:
-    """Where names agree in part, relatives explain together what each field counts apart."""
-    most = HOUSEHOLD_BITS + np.log2(max(frequencies.accounts, SMALLEST_CROWD))
-    bits = 0.0
-    for field in HOUSEHOLD:
-        if outcome[BITS, field] > 0:
-            bits += outcome[BITS, field]
-    if bits > most:
-        for field in HOUSEHOLD:
-            if outcome[BITS, field] > 0:
-                outcome[BITS, field] *= most / bits
 
 
 @inner
@@ -355,24 +362,14 @@ def _after_tries(bits: float, tries: int) -> float:
     return left if left > 0 else 0.0
 
 
-@kernel
-def compare_pairs(
-    a: Profiles,
-    b: Profiles,
-    rows: I64,
-    frequencies: Frequencies,
-    weights: Weights,
-    outcomes: F64,
-) -> None:
+def compared(
+    a: Profiles, b: Profiles, rows: I64, frequencies: Frequencies, weights: Weights, needed: float
+) -> tuple[I64, F64]:
     """Compare accounts pairwise.
 
-    Args:
-        a: profiles of accounts.
-        b: profiles of subjects.
-        rows: pairs × 2: row of a, row of b.
-        frequencies: how common values are.
-        weights: the model.
-        outcomes: filled: pairs × 2 × fields, see `compare`.
+    Returns:
+        The pairs that weigh enough, and their outcomes: see `compare`.
     """
-    for p in range(len(rows)):
-        compare(a, rows[p, 0], b, rows[p, 1], frequencies, weights, -np.inf, outcomes[p])
+    outcomes = np.empty((len(rows), 2, len(FIELDS)))
+    hits = compare(a, b, rows, frequencies, weights, needed, outcomes)
+    return rows[:hits], outcomes[:hits]

@@ -4,8 +4,9 @@ A comparison of two accounts is a few hundred steps on small integers: a microse
 and one definition then serves the single check and the batch of millions. Kernels release the
 interpreter's lock, so threads share a batch.
 
-What compiles slowly is avoided: kernels take few arrays, all of 64-bit numbers where that costs
-nothing, make none themselves, and write into what their caller gives them.
+What compiles slowly is avoided, since whoever installs acx waits for it once: kernels take few
+arrays, all of 64-bit numbers where that costs nothing, make none themselves, and write into what
+their caller gives them; what is long is called from one kernel only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -64,13 +65,25 @@ numba.config.CACHE_DIR = str(_cache())  # type: ignore[attr-defined]
 
 def kernel(function: Function) -> Function:
     """Compile a function that Python calls, when it first does; keep what it compiles to."""
-    return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return _compiled(function, cache=True)
 
 
 def inner(function: Function) -> Function:
     """Compile a function that only kernels call, as a part of them."""
-    without_wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled = numba.njit(nogil=True, error_model="numpy", **without_wrappers)(function)
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Function, **more: bool) -> Function:
+    """Compile to code that counts no references: no kernel makes arrays or keeps any."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, **more}
+    compiled: Any = numba.njit(**options)(function)
+    by_constants = compiled.get_call_template
+
+    def by_types(types: Iterable[Any], keywords: Mapping[str, Any]) -> Any:
+        return by_constants(tuple(map(numba.types.unliteral, types)), keywords)
+
+    # A number that is written out where a function is called makes no other function of it.
+    compiled.get_call_template = by_types
     return cast("Function", compiled)
 
 

@@ -7,9 +7,6 @@ import numpy as np
 from acx.matching.compiled import U8, U64, hash_bytes, inner, kernel
 from acx.matching.text import Text, hash_text
 
-MAX_LOCAL = 256
-"""Bytes read of a local part; RFC 5321 allows 64."""
-
 SHORTEST_STEM = 4
 """Local parts are stripped of digits only down to so many characters."""
 SHORTEST_MAILBOX = 6
@@ -20,17 +17,18 @@ _GMAIL = np.uint64(hash_text("gmail.com"))
 
 
 @kernel
-def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
+def email_codes(text: Text, local: U8, mailbox: U8, codes: U64, stems: U64, domains: U64) -> None:
     """Codes of folded e-mail addresses.
 
     Args:
         text: folded addresses.
+        local: room for what is read of one local part.
+        mailbox: likewise.
         codes: values × levels, filled: the mailbox (tags behind a plus and Gmail's dots lead to
             the same); without dots, dashes and digits at the end; the local part of that alone.
         stems: values × levels, filled at level 1: the same local part, 0 if short.
         domains: values × levels, filled at level 2: the domain.
     """
-    local, mailbox = np.empty(MAX_LOCAL, np.uint8), np.empty(MAX_LOCAL, np.uint8)
     for v in range(len(text.offsets) - 1):
         start, end = _inner(text.data, text.offsets[v], text.offsets[v + 1])
         at = -1
@@ -41,7 +39,7 @@ def email_codes(text: Text, codes: U64, stems: U64, domains: U64) -> None:
             continue
         domain = _domain(text.data, at + 1, end)
         n, size = 0, 0
-        for i in range(start, min(at, start + MAX_LOCAL)):
+        for i in range(start, min(at, start + len(local))):
             c = text.data[i]
             if c == 43:
                 break

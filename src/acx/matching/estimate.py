@@ -27,8 +27,8 @@ import numpy.typing as npt
 import polars as pl
 
 from acx import __version__
-from acx.matching.candidates import Subjects, screen_rows
-from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, compare_pairs
+from acx.matching.candidates import Subjects, candidates
+from acx.matching.compare import ABSENT, BITS, DIFFERENT, LEVEL, compare
 from acx.matching.compiled import F64, I64, U64, kernel, keyed
 from acx.matching.decide import levels, prior_bits
 from acx.matching.errors import NothingToLearn
@@ -269,12 +269,11 @@ class _Files:
         def screened(start: int) -> I64:
             part = np.arange(start, min(start + BATCH, self.sampled))
             profiles = selected(self.profiles, part)
-            rows = screen_rows(
+            rows = candidates(
                 profiles,
                 located(self.table, keys_of(profiles, self.table.secret)),
                 self.subjects,
                 self.frequencies,
-                weights(),
                 _EVERYTHING,
             )
             return rows + np.array([start, 0])
@@ -297,12 +296,13 @@ class _Files:
 
         def compare_some(start: int) -> None:
             end = start + BATCH
-            compare_pairs(
+            compare(
                 self.profiles,
                 self.subjects.profiles,
                 rows[start:end],
                 self.frequencies,
                 table,
+                -np.inf,
                 outcomes[start:end],
             )
 

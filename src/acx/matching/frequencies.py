@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from acx.matching.compiled import inner, keyed, to_int
+from acx.matching.compiled import I32, U64, inner, keyed, to_int
 from acx.matching.table import Table, locate
 
 CLUSTER: Final = 3.0
@@ -21,25 +21,46 @@ ELSEWHERE: Final = 8192.0
 have is not one that everybody has."""
 
 
+class Counts(NamedTuple):
+    """What a table tells of how common its keys are: see there."""
+
+    keys: U64
+    directory: I32
+    shift: int
+    subjects: I32
+    sellers: I32
+
+
 class Frequencies(NamedTuple):
     """Counts of keys over the subjects, old and recent, and the seller base.
 
     Attributes:
+        secret: what keys are digests under.
         base: keys of most subjects.
         recent: keys of those added since.
         accounts: accounts counted on both sides.
     """
 
-    base: Table
-    recent: Table
+    secret: U64
+    base: Counts
+    recent: Counts
     accounts: float
+
+
+def frequencies_of(base: Table, recent: Table, accounts: float) -> Frequencies:
+    """How common values are, as far as two tables have counted."""
+    return Frequencies(base.secret, _counts(base), _counts(recent), accounts)
+
+
+def _counts(table: Table) -> Counts:
+    return Counts(table.keys, table.directory, table.shift, table.subjects, table.sellers)
 
 
 @inner
 def others(frequencies: Frequencies, key: np.uint64) -> float:
     """How many accounts have a key beside the two that are compared."""
     base, recent = frequencies.base, frequencies.recent
-    key = keyed(base.secret, key)
+    key = keyed(frequencies.secret, key)
     count = to_int(-2)
     place = locate(base.keys, base.directory, base.shift, key)
     if place >= 0:

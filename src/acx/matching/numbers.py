@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acx.matching.compiled import U64, hash_bytes, kernel
+from acx.matching.compiled import U8, U64, hash_bytes, kernel
 from acx.matching.text import Text
 
 SHORTEST = 4
@@ -13,16 +13,16 @@ SHORTEST_DIGITS = 6
 
 
 @kernel
-def number_codes(text: Text, tail: int, codes: U64) -> None:
+def number_codes(text: Text, tail: int, kept: U8, codes: U64) -> None:
     """Codes of folded numbers that somebody issued.
 
     Args:
         text: folded, with or without `CC:` or `kind:CC:`; digests stay as they are.
         tail: 0, or digits at the end that alone identify (a bank account inside an IBAN).
+        kept: room for what is read of one value.
         codes: values × levels, filled: letters and digits; digits without leading letters and
             zeros, or the last `tail` digits.
     """
-    kept = np.empty(128, np.uint8)
     for v in range(len(text.offsets) - 1):
         start, end = text.offsets[v], text.offsets[v + 1]
         if (
@@ -63,9 +63,14 @@ def number_codes(text: Text, tail: int, codes: U64) -> None:
 
 
 @kernel
-def plain_codes(text: Text, codes: U64) -> None:
-    """Codes of folded values without their white space; nothing else is equal."""
-    kept = np.empty(1024, np.uint8)
+def plain_codes(text: Text, kept: U8, codes: U64) -> None:
+    """Codes of folded values without their white space; nothing else is equal.
+
+    Args:
+        text: folded values.
+        kept: room for what is read of one value.
+        codes: values × levels, filled at level 0.
+    """
     for v in range(len(text.offsets) - 1):
         n = 0
         for i in range(text.offsets[v], text.offsets[v + 1]):
@@ -93,20 +98,22 @@ def date_codes(text: Text, codes: U64) -> None:
 
 
 @kernel
-def nickname_codes(text: Text, shortest: int, codes: U64, nicknames: U64, numeric: U64) -> None:
+def nickname_codes(
+    text: Text, shortest: int, kept: U8, codes: U64, nicknames: U64, numeric: U64
+) -> None:
     """Codes of `network:name` values.
 
     Args:
         text: folded values.
         shortest: characters that a name needs to be evidence outside its network.
+        kept: room for what is read of one value.
         codes: values × levels, filled: the whole.
         nicknames: values × levels, filled at level 1: the name without punctuation and digits at
             the end.
         numeric: filled with 1 where the name is a phone number.
     """
-    kept = np.empty(1024, np.uint8)
     for v in range(len(text.offsets) - 1):
-        start, end = text.offsets[v], min(text.offsets[v + 1], text.offsets[v] + 1024)
+        start, end = text.offsets[v], min(text.offsets[v + 1], text.offsets[v] + len(kept))
         n = 0
         colon = -1
         for i in range(start, end):

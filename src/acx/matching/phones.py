@@ -11,11 +11,13 @@ from functools import cache
 
 import numpy as np
 
-from acx.matching.compiled import I64, U64, hash_bytes, inner, kernel, to_int
+from acx.matching.compiled import I64, U8, U64, hash_bytes, inner, kernel, to_int
 from acx.matching.text import Text, hash_text
 
 LONGEST = 15
 """Digits of an international number. Source: ITU-T E.164."""
+MOST_DIGITS = 39
+"""Digits that are read; a longer number is none."""
 SHORTEST = 7
 """Fewer digits are an extension or a service number."""
 SUFFIX = 8
@@ -36,15 +38,15 @@ def calling_codes() -> tuple[U64, I64]:
 
 
 @kernel
-def phone_codes(text: Text, calling: I64, codes: U64) -> None:
+def phone_codes(text: Text, calling: I64, digits: U8, codes: U64) -> None:
     """Codes of folded phone numbers.
 
     Args:
         text: folded numbers.
         calling: calling code of the country in which each may be national, 0 if unknown.
+        digits: room for what is read of one number.
         codes: values × levels, filled: the international number; its last digits.
     """
-    digits = np.empty(LONGEST + 24, np.uint8)
     for v in range(len(text.offsets) - 1):
         start, end = text.offsets[v], text.offsets[v + 1]
         n = 0
@@ -59,7 +61,7 @@ def phone_codes(text: Text, calling: I64, codes: U64) -> None:
             elif 48 <= c <= 57:
                 # «+44 (0)20 …»: the trunk zero that one dials only at home.
                 if not (bracket and plus and c == 48 and i + 1 < end and text.data[i + 1] == 41):
-                    if n < len(digits):
+                    if n < MOST_DIGITS:
                         digits[n] = c
                         n += 1
                 bracket = False
@@ -97,7 +99,7 @@ def phone_codes(text: Text, calling: I64, codes: U64) -> None:
 
 
 @inner
-def _begins(digits: np.ndarray, first: int, code: int) -> bool:
+def _begins(digits: U8, first: int, code: int) -> bool:
     size = 1 if code < 10 else 2 if code < 100 else 3
     value = 0
     for i in range(first, first + size):

@@ -16,7 +16,7 @@ from acx.matching import emails, numbers, phones, websites
 from acx.matching.compiled import I64, U8, U64, inner, kernel
 from acx.matching.model import NUMBERS
 from acx.matching.names import Names, letter_of, word_length
-from acx.matching.text import Values, hash_text
+from acx.matching.text import MAX_BYTES, Values, hash_text
 
 CODES: Final = 3
 """Codes of a value, one for each of its field's levels."""
@@ -71,6 +71,11 @@ def code_values(plain: dict[str, Values], names: Names, default_country: str) ->
     return _by_row(sources, rows)
 
 
+def _room() -> U8:
+    """Memory for what a kernel reads of one value."""
+    return np.empty(MAX_BYTES, np.uint8)
+
+
 def _blank(values: Values) -> U64:
     return np.zeros((len(values.text.offsets) - 1, CODES), np.uint64)
 
@@ -82,7 +87,7 @@ def _coded(field: str, values: Values, codes: U64, flags: I64 | int = 0) -> Code
 def _of_emails(values: Values, names: Names) -> Iterator[Coded]:
     codes, stems, domains = _blank(values), _blank(values), _blank(values)
     if len(codes):
-        emails.email_codes(values.text, codes, stems, domains)
+        emails.email_codes(values.text, _room(), _room(), codes, stems, domains)
         flags = _made_of_names(values, names)
         yield _coded("email", values, codes, flags)
         yield _coded("handle", values, stems, flags | SUPPORTS)
@@ -101,11 +106,13 @@ def _of_contacts(values: Values, names: Names, calling: I64) -> Iterator[Coded]:
     codes, nicknames, called = _blank(values), _blank(values), _blank(values)
     if len(codes):
         numeric = np.zeros(len(codes), np.uint64)
-        numbers.nickname_codes(values.text, emails.SHORTEST_MAILBOX, codes, nicknames, numeric)
+        numbers.nickname_codes(
+            values.text, emails.SHORTEST_MAILBOX, _room(), codes, nicknames, numeric
+        )
         yield _coded("contact", values, codes)
         flags = _made_of_names(values, names)
         yield _coded("handle", values, nicknames, flags | SUPPORTS)
-        phones.phone_codes(values.text, calling[_rows_of(values.starts)], called)
+        phones.phone_codes(values.text, calling[_rows_of(values.starts)], _room(), called)
         called[numeric == 0] = 0
         yield _coded("phone", values, called, SUPPORTS)
 
@@ -114,7 +121,7 @@ def _of_handles(values: Values, names: Names) -> Iterator[Coded]:
     codes, nicknames = _blank(values), _blank(values)
     if len(codes):
         numeric = np.zeros(len(codes), np.uint64)
-        numbers.nickname_codes(values.text, SHORTEST_NICKNAME, codes, nicknames, numeric)
+        numbers.nickname_codes(values.text, SHORTEST_NICKNAME, _room(), codes, nicknames, numeric)
         codes[:, 1] = nicknames[:, 1]
         yield _coded("handle", values, codes, _made_of_names(values, names))
 
@@ -122,7 +129,7 @@ def _of_handles(values: Values, names: Names) -> Iterator[Coded]:
 def _of_phones(values: Values, calling: I64) -> Iterator[Coded]:
     codes = _blank(values)
     if len(codes):
-        phones.phone_codes(values.text, calling[_rows_of(values.starts)], codes)
+        phones.phone_codes(values.text, calling[_rows_of(values.starts)], _room(), codes)
         yield _coded("phone", values, codes)
 
 
@@ -131,7 +138,7 @@ def _of_numbers(plain: dict[str, Values]) -> Iterator[Coded]:
         codes = _blank(plain[field])
         if len(codes):
             tail = TAIL if field == "bank_account" else 0
-            numbers.number_codes(plain[field].text, tail, codes)
+            numbers.number_codes(plain[field].text, tail, _room(), codes)
             yield _coded(field, plain[field], codes)
 
 
@@ -142,7 +149,7 @@ def _of_plain(plain: dict[str, Values]) -> Iterator[Coded]:
             if field == "birth_date":
                 numbers.date_codes(plain[field].text, codes)
             else:
-                numbers.plain_codes(plain[field].text, codes)
+                numbers.plain_codes(plain[field].text, _room(), codes)
             yield _coded(field, plain[field], codes)
 
 
@@ -154,7 +161,7 @@ def _calling_codes(country: Values, default_country: str) -> I64:
     """Calling code of each row's first country, of the default country, 0 if there is none."""
     codes = np.zeros((len(country.text.offsets), 1), np.uint64)
     if len(codes) > 1:
-        numbers.plain_codes(country.text, codes)
+        numbers.plain_codes(country.text, _room(), codes)
     codes[-1] = hash_text(default_country.lower())
     known, called = phones.calling_codes()
     place = np.searchsorted(known, codes[:, 0])
