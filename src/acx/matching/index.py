@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from acx.matching.candidates import Subjects, hits_of_one, screen_rows
-from acx.matching.compare import compare_pairs
+from acx.matching.candidates import Subjects, candidates
+from acx.matching.compare import compared
 from acx.matching.compiled import F64, I32, I64, U8, U64
 from acx.matching.crowd import Crowd, count_crowd, crowd_of
 from acx.matching.decide import (
@@ -27,9 +27,9 @@ from acx.matching.decide import (
     prior_bits,
 )
 from acx.matching.errors import BadIndex, UnknownSubject
-from acx.matching.frequencies import Frequencies
+from acx.matching.frequencies import Frequencies, frequencies_of
 from acx.matching.keys import keys_of, searched_keys
-from acx.matching.model import FIELDS, Weights, weights
+from acx.matching.model import Weights, weights
 from acx.matching.options import MatchOptions
 from acx.matching.profiles import Profiles, held_of, joined, of_account, of_frame, selected
 from acx.matching.sellers import ALL_SHARERS, Sellers
@@ -409,18 +409,11 @@ class SubjectIndex:
             for row in segment.rows_of(wanted).tolist():
                 keys = searched_keys(profiles, sellers.table.secret, row)
                 rows = sellers.near(located(sellers.table, keys), needed)
-                outcome = np.empty((2, len(FIELDS)))
-                found = hits_of_one(
-                    sellers.profiles,
-                    rows,
-                    profiles,
-                    row,
-                    frequencies,
-                    self._weights,
-                    needed,
-                    outcome,
+                pairs = np.stack([rows, np.full_like(rows, row)], axis=1)
+                pairs, _ = compared(
+                    sellers.profiles, profiles, pairs, frequencies, self._weights, needed
                 )
-                near.append(rows[:found])
+                near.append(pairs[:, 0])
         rows = np.unique(np.concatenate(near))
         shown = pl.DataFrame([sellers.ids.gather(rows).alias("account_id")])
         places = self._places(selected(sellers.profiles, rows))
@@ -507,20 +500,19 @@ class SubjectIndex:
             others, row = of_account(subject, self._options), 0
         else:
             others, row = self._subject(subject)
-        outcomes = np.empty((1, 2, len(FIELDS)))
-        compare_pairs(
+        _, outcomes = compared(
             of_account(account, self._options),
             others,
             np.array([[0, row]]),
             self.frequencies(),
             self._weights,
-            outcomes,
+            -np.inf,
         )
         return explained(outcomes[0], self._prior())
 
     def frequencies(self) -> Frequencies:
         """How common values are, as far as counted."""
-        return Frequencies(*self._tables, float(len(self) + self._observed))
+        return frequencies_of(*self._tables, float(len(self) + self._observed))
 
     @property
     def _tables(self) -> tuple[Table, Table]:
@@ -599,15 +591,10 @@ class SubjectIndex:
         same = start if self._options.same_file else -1
         segments = [(self._base, base), (self._recent, recent)]
         for segment, places in segments[: 2 if len(self._recent.ids) else 1]:
-            rows = screen_rows(
-                profiles, places, segment.subjects, frequencies, self._weights, needed, same
-            )
-            outcomes = np.empty((len(rows), 2, len(FIELDS)))
-            if len(rows):
-                compare_pairs(
-                    profiles, segment.subjects.profiles, rows, frequencies, self._weights, outcomes
-                )
-            yield segment.ids, rows, outcomes
+            pairs = candidates(profiles, places, segment.subjects, frequencies, needed, same)
+            others = segment.subjects.profiles
+            pairs, outcomes = compared(profiles, others, pairs, frequencies, self._weights, needed)
+            yield segment.ids, pairs, outcomes
 
 
 def _sorted(hits: pl.DataFrame) -> pl.DataFrame:
