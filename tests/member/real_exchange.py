@@ -48,13 +48,19 @@ class RealExchange:
 @contextmanager
 def running(directory: Path) -> Iterator[RealExchange]:
     """Make an exchange in a directory, and run it on a free port."""
-    home = directory / "exchange"
-    log = directory / "exchange.log"
-    port = _free_port()
+    home, port = directory / "exchange", free_port()
     url = f"http://127.0.0.1:{port}"
     with Exchange.init(home, origin="", url=url, database="", sandbox=True) as made:
         for name in ("one", "two"):
             made.add_operator(name)
+    with serving(home, port):
+        yield RealExchange(home, url)
+
+
+@contextmanager
+def serving(home: Path, port: int) -> Iterator[None]:
+    """Run an exchange as a process of its own."""
+    log = home.parent / "exchange.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*ACX, "exchange", "serve", "--home", str(home), "--port", str(port)],
@@ -64,19 +70,21 @@ def running(directory: Path) -> Iterator[RealExchange]:
     try:
         for _ in range(300):
             try:
-                if httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False).is_success:
+                ready = f"http://127.0.0.1:{port}/readyz"
+                if httpx.get(ready, timeout=5.0, trust_env=False).is_success:
                     break
             except httpx.TransportError:
                 pass
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        yield RealExchange(home, url)
+        yield
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     import socket
 
     with socket.socket() as free:

@@ -489,7 +489,7 @@ def _letter(origin: str, case: Case, body: Resolution, reasons: Iterable[str]) -
         f"Two operators of {origin} have decided your dispute of report {case.report}.",
         decided,
         f"Reason: {_CODES_OF[body.decision][body.code]} ({body.code})",
-        *reasons,
+        *(reason.strip() for reason in reasons),
         further,
     )
     return "\n\n".join(paragraphs) + "\n"
