@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 
@@ -81,31 +81,26 @@ def test_key_pages_hold_every_key_from_the_page_that_is_asked_for(
     assert parse_keys(whole.data) == by_feed
 
 
-def test_followers_are_woken_by_each_commit_and_read_it_from_memory(
+def test_followers_are_told_of_each_commit_and_read_it_from_memory(
     service: Service, join: Join
 ) -> None:
-    actor = join("A")
-    draft = actor.report(service)
+    draft = join("A").report(service)
     after = service.published.size - 1
-
-    async def follow() -> bytes:
-        waiting = [
-            asyncio.create_task(service.live.wait(after, service.cosigned, 30)) for _ in range(10)
-        ]
-        await asyncio.sleep(0)
-        await asyncio.to_thread(draft.post, service)
-        assert all(await asyncio.gather(*waiting))
-        commits = service.live.after(after)
-        assert commits is not None
-        return b"".join(entry for commit in commits for entry in commit.entries)
-
-    assert draft.event.raw in asyncio.run(follow())
+    told = threading.Event()
+    service.live.listen(told.set)
+    assert service.live.after(after) == []
+    assert not told.is_set()
+    draft.post(service)
+    assert told.wait(30)
+    commits = service.live.after(after)
+    assert commits is not None
+    assert draft.event.raw in b"".join(entry for commit in commits for entry in commit.entries)
+    assert service.live.newest == commits[-1].checkpoint == service.published
 
 
-def test_who_has_seen_everything_waits_in_vain_while_nothing_comes(service: Service) -> None:
-    head = service.published.size - 1
-    assert not asyncio.run(service.live.wait(head, service.cosigned, 0.01))
-    assert asyncio.run(service.live.wait(head - 1, service.cosigned, 30))
+@pytest.mark.parametrize("beyond", [0, 1, 10**9])
+def test_beyond_the_head_there_is_nothing_to_read(service: Service, beyond: int) -> None:
+    assert service.live.after(service.published.size - 1 + beyond) == []
 
 
 def test_who_is_too_far_behind_reads_from_storage(
@@ -121,11 +116,8 @@ def test_who_is_too_far_behind_reads_from_storage(
 
 
 def test_a_closed_feed_sends_its_followers_away(service: Service) -> None:
-    async def follow() -> bool:
-        waiting = asyncio.create_task(service.live.wait(10**9, service.cosigned, 30))
-        await asyncio.sleep(0)
-        service.live.close()
-        return await waiting
-
-    assert asyncio.run(follow())
+    told = threading.Event()
+    service.live.listen(told.set)
+    service.live.close()
+    assert told.is_set()
     assert service.live.closed

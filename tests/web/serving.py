@@ -20,7 +20,7 @@ from tests.exchange.acting import Actor
 
 from acx.exchange.issuing.issuer import IssuedCredential
 from acx.exchange.service import Exchange
-from acx.exchange.serving import Service
+from acx.exchange.serving import Following, Service
 from acx.records.http_signature import sign_request
 from acx.web.exchange_api.app import build_app
 from acx.web.exchange_api.metrics import Metrics
@@ -74,10 +74,21 @@ class Served:
 def served(exchange: Exchange) -> Iterator[Served]:
     """Answer in a thread of this process, so that tests can reach into it."""
     metrics = Metrics()
+    with (
+        exchange.lead(metrics.published) as service,
+        answering(service, metrics) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        yield Served(exchange, service, metrics, url, http)
+
+
+@contextmanager
+def answering(service: Service | Following, metrics: Metrics) -> Iterator[str]:
+    """Answer over a socket, in a thread; gives the URL."""
     listening = listen("127.0.0.1", 0)
     url = url_of("127.0.0.1", listening)
     ready = threading.Event()
-    with exchange.lead(metrics.published) as service, listening:
+    with listening:
         metrics.watch(service)
         app = Counted(build_app(service, metrics), metrics)
         server = _Server(config(app), service, ready.set)
@@ -85,8 +96,7 @@ def served(exchange: Exchange) -> Iterator[Served]:
         thread.start()
         assert ready.wait(30)
         try:
-            with httpx.Client(base_url=url, timeout=30) as http:
-                yield Served(exchange, service, metrics, url, http)
+            yield url
         finally:
             server.should_exit = True
             thread.join()

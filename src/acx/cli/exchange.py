@@ -92,8 +92,17 @@ def init(home: Path, database: str, origin: str, url: str, sandbox: bool, as_jso
     default=None,
     help="Serve Prometheus metrics on this port of the same address.",
 )
-def serve(home: Path, host: str, port: int, metrics_port: int | None) -> None:
-    """Serve members until stopped."""
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Only read, beside the process that leads; any number of these, on ports of their own.",
+)
+def serve(home: Path, host: str, port: int, metrics_port: int | None, follow: bool) -> None:
+    """Serve members until stopped.
+
+    One process leads: it alone takes what is posted. Others may --follow it and answer all that is
+    read, streams above all; on PostgreSQL it wakes them, on SQLite they look.
+    """
     from acx.web import exchange_api
 
     exchange_api.serve(
@@ -101,6 +110,7 @@ def serve(home: Path, host: str, port: int, metrics_port: int | None) -> None:
         host=host,
         port=port,
         metrics_port=metrics_port,
+        follow=follow,
         on_ready=lambda url: click.echo(f"serving at {url}"),
     )
 

@@ -79,7 +79,7 @@ from acx.records.event import (
 from acx.records.issuer_keys import request_context
 
 if TYPE_CHECKING:
-    from acx.exchange.serving import Service
+    from acx.exchange.serving import Following, Service
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 
@@ -275,6 +275,16 @@ class Exchange(AbstractContextManager["Exchange"]):
         return Service(
             self.home, self.settings, self._database, clock=self._clock, listener=listener
         )
+
+    def follow(self) -> Following:
+        """Serve what is read, beside the process that leads, until it is closed.
+
+        Raises:
+            LeadError: nothing was published so far.
+        """
+        from acx.exchange.serving import Following
+
+        return Following(self.home, self.settings, self._database)
 
     def invite(self, name: str, role: str = "contributor") -> str:
         """Make an invite that one operator alone can make; see `Admissions.invite`."""

@@ -18,12 +18,18 @@ from typing import Final, Self
 import msgspec
 
 from acx.exchange.admission.invites import Joined, JoinRequest, join
-from acx.exchange.admission.members import Member, member_of_key, member_of_token
+from acx.exchange.admission.members import (
+    Member,
+    is_admitted,
+    member_of_key,
+    member_of_token,
+)
 from acx.exchange.clock import Clock
-from acx.exchange.errors import Forbidden, MalformedRequest, Unauthenticated
+from acx.exchange.errors import Forbidden, LeadError, MalformedRequest, Unauthenticated
 from acx.exchange.feed.collection import Collection
 from acx.exchange.feed.live import Live
 from acx.exchange.feed.pages import KeyPages, entries_page, key_pages
+from acx.exchange.feed.tail import Tail
 from acx.exchange.governance.accused import Accused
 from acx.exchange.governance.daily import DailyThread
 from acx.exchange.governance.decisions import Decisions
@@ -33,11 +39,14 @@ from acx.exchange.intake.intake import Acknowledgement, Intake
 from acx.exchange.intake.proofs import machine_proofs
 from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential, Issuer
 from acx.exchange.sequencer.outbox import outcome
+from acx.exchange.sequencer.publisher import CachedReader
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.storage.database import Database
+from acx.exchange.storage.ledger import newest_checkpoint
 from acx.exchange.witnessing.collector import Collector
 from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
+from acx.log.merkle import EMPTY_ROOT
 from acx.records.event import public_key_text
 
 POST_SECONDS: Final = 30.0
@@ -62,18 +71,145 @@ class EntriesPage:
     cosigned: Checkpoint
 
 
-class Service(AbstractContextManager["Service"]):
-    """One exchange, led by this process.
+class Reading:
+    """What members and anybody may read of one exchange, in any process that has its rows.
 
     Attributes:
         live: the live end of the log, for streams.
         collection: the reports as STIX objects, for TAXII.
+        settings: as configured.
+        public: the log's files.
+    """
+
+    def __init__(
+        self, home: Home, settings: Settings, database: Database, files: CachedReader, live: Live
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            home: the operator's directory.
+            settings: from its `config.toml`.
+            database: its rows.
+            files: the log's files.
+            live: is fed by whoever makes this.
+        """
+        self.settings = settings
+        self.public: Path = home.public
+        self.live = live
+        self._database = database
+        self._files = files
+        founder = public_key_text(home.service_key())
+        self.collection = Collection(database, settings.origin, founder)
+
+    @property
+    def published(self) -> Checkpoint:
+        """The checkpoint that everybody can see."""
+        return self.live.newest
+
+    @property
+    def cosigned(self) -> Checkpoint:
+        """The newest checkpoint that enough witnesses have signed; of size 0 before one has."""
+        return self.live.cosigned
+
+    def member(self, token: str) -> Member:
+        """The member a bearer token belongs to.
+
+        Raises:
+            Unauthenticated, Suspended: nobody's, or a suspended member's.
+        """
+        if not token:
+            raise Unauthenticated(
+                "this needs `Authorization: Bearer TOKEN`, the token of your join"
+            )
+        with self._database.read() as connection:
+            return member_of_token(connection, token)
+
+    def log_file(self, path: str) -> Path | bytes:
+        """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.
+
+        Args:
+            path: as `acx.log.tiles.parse_path` accepts it.
+
+        Raises:
+            MissingFile: there is no such file.
+        """
+        file = self.public / path
+        return file if file.is_file() else self._files.read(path)
+
+    def admitted(self, tokens: set[str]) -> set[str]:
+        """Those of some tokens that are members' in good standing."""
+        with self._database.read() as connection:
+            return {token for token in tokens if is_admitted(connection, token)}
+
+    def entries(
+        self,
+        after: int,
+        limit: int,
+        checkpoint: Checkpoint | None = None,
+        max_bytes: int | None = None,
+    ) -> EntriesPage:
+        """Entries after a place, and a checkpoint that covers them.
+
+        Args:
+            after: the last place that is known, -1 for none.
+            limit: at most so many.
+            checkpoint: show no more than it covers; by default, than what is published.
+            max_bytes: end the page rather than let it grow beyond this.
+        """
+        checkpoint = checkpoint or self.published
+        with self._database.read() as connection:
+            entries = entries_page(connection, checkpoint, after, limit, max_bytes)
+        return EntriesPage(entries, checkpoint, self.cosigned)
+
+    def keys(self, after: int) -> KeyPages:
+        """Key pages from the one that holds `after + 1` on."""
+        with self._database.read() as connection:
+            return key_pages(connection, self.published, after)
+
+
+class Following(Reading, AbstractContextManager["Following"]):
+    """One exchange that another process leads: this one reads, and any number may."""
+
+    def __init__(self, home: Home, settings: Settings, database: Database) -> None:
+        """Follow what is published from now on.
+
+        Raises:
+            LogError: nothing was published so far.
+        """
+        with database.read() as connection:
+            newest = newest_checkpoint(connection)
+        if newest is None:
+            raise LeadError("nothing was signed so far: start the process that leads first")
+        live = Live(newest, Checkpoint(settings.origin, 0, EMPTY_ROOT))
+        super().__init__(home, settings, database, CachedReader(home.public), live)
+        self._tail = Tail(database, live, home.public)
+        self._tail.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is published can be read."""
+        return self._tail.ready
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Follow no more."""
+        self.live.close()
+        self._tail.stop()
+
+
+class Service(Reading, AbstractContextManager["Service"]):
+    """One exchange, led by this process.
+
+    Attributes:
         sequencer: appends.
         intake: checks posts.
         issuer: issues credentials.
         accused: answers those who may be in the record.
         texts: takes what belongs to answers and not into the log.
-        settings: as configured.
     """
 
     def __init__(
@@ -98,18 +234,15 @@ class Service(AbstractContextManager["Service"]):
             LeadError: another process leads.
             LogBehind: the rows are behind what was signed.
         """
-        self.settings = settings
-        self.public: Path = home.public
-        self._database = database
         self._clock = clock
         self._listener = listener
         self.issuer = Issuer(database, home.issuer_key(), clock=clock)
         self.sequencer = Sequencer(
             home, database, settings.origin, clock=clock, listener=self._heard
         )
-        founder = public_key_text(home.service_key())
-        self.collection = Collection(database, settings.origin, founder)
-        self.live = Live(self.published.size, self.sequencer.publisher.read_cosigned())
+        publisher = self.sequencer.publisher
+        live = Live(publisher.published, publisher.read_cosigned())
+        super().__init__(home, settings, database, publisher.reader, live)
         self._collector = Collector(
             self.sequencer.publisher, read_policy(settings.witnesses), self.live.cosign
         )
@@ -159,11 +292,6 @@ class Service(AbstractContextManager["Service"]):
     def published(self) -> Checkpoint:
         """The checkpoint that everybody can see."""
         return self.sequencer.publisher.published
-
-    @property
-    def cosigned(self) -> Checkpoint:
-        """The newest checkpoint that enough witnesses have signed; of size 0 before one has."""
-        return self.live.cosigned
 
     @property
     def ready(self) -> bool:
@@ -216,19 +344,6 @@ class Service(AbstractContextManager["Service"]):
                 raise Forbidden("this membership reads and does not report: it gets no credentials")
             return self.issuer.issue(connection, member.id, request)
 
-    def member(self, token: str) -> Member:
-        """The member a bearer token belongs to.
-
-        Raises:
-            Unauthenticated, Suspended: nobody's, or a suspended member's.
-        """
-        if not token:
-            raise Unauthenticated(
-                "this needs `Authorization: Bearer TOKEN`, the token of your join"
-            )
-        with self._database.read() as connection:
-            return member_of_token(connection, token)
-
     def post(self, body: bytes) -> Future[Acknowledgement]:
         """Take an event, from its bytes to its acknowledgement.
 
@@ -242,36 +357,6 @@ class Service(AbstractContextManager["Service"]):
             Unavailable: too many posts wait already.
         """
         return self.intake.take(body)
-
-    def log_file(self, path: str) -> Path | bytes:
-        """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.
-
-        Args:
-            path: as `acx.log.tiles.parse_path` accepts it.
-
-        Raises:
-            MissingFile: there is no such file.
-        """
-        file = self.public / path
-        return file if file.is_file() else self.sequencer.publisher.reader.read(path)
-
-    def entries(self, after: int, limit: int, checkpoint: Checkpoint | None = None) -> EntriesPage:
-        """Entries after a place, and a checkpoint that covers them.
-
-        Args:
-            after: the last place that is known, -1 for none.
-            limit: at most so many.
-            checkpoint: show no more than it covers; by default, than what is published.
-        """
-        checkpoint = checkpoint or self.published
-        with self._database.read() as connection:
-            entries = entries_page(connection, checkpoint, after, limit)
-        return EntriesPage(entries, checkpoint, self.cosigned)
-
-    def keys(self, after: int) -> KeyPages:
-        """Key pages from the one that holds `after + 1` on."""
-        with self._database.read() as connection:
-            return key_pages(connection, self.published, after)
 
     def _await(self, decision: int) -> None:
         """Wait until a decision is on record: what its maker does next may rest on it."""

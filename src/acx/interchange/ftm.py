@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from acx.interchange.observables import email, website
 from acx.records.account import Subject
-from acx.records.normalise import NotNormalisable, normalise
 from acx.records.report import Report
 from acx.records.state import ReportView
 
@@ -158,6 +157,9 @@ def _all(field: str, subject: Subject) -> list[str]:
 
 
 def _normal(field: str, value: str, countries: tuple[str, ...] = ()) -> str:
+    # Imported here: it brings polars, and every server of an exchange comes by here.
+    from acx.records.normalise import NotNormalisable, normalise
+
     try:
         return normalise(field, value, countries)
     except NotNormalisable:

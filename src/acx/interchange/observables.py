@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from acx.interchange.stix_ids import observable_id
 from acx.records.account import Subject
-from acx.records.normalise import NotNormalisable, normalise
 
 INDICATED: Final = ("email-addr", "domain-name", "url", "ipv4-addr")
 """Kinds that a pattern can look for, in the order in which objects are given."""
@@ -89,6 +88,9 @@ def website(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _normal(field: str, value: str) -> str:
+    # Imported here: it brings polars, and every server of an exchange comes by here.
+    from acx.records.normalise import NotNormalisable, normalise
+
     try:
         return normalise(field, value)
     except NotNormalisable:

@@ -84,6 +84,15 @@ def member_of_token(connection: Connection, token: str) -> Member:
     return _in_good_standing(row)
 
 
+def is_admitted(connection: Connection, token: str) -> bool:
+    """Whether a bearer token is a member's in good standing."""
+    try:
+        member_of_token(connection, token)
+    except (Unauthenticated, Suspended):
+        return False
+    return True
+
+
 def member_of_key(connection: Connection, member_key: str) -> Member:
     """The member whose key signed a request.
 

@@ -1,4 +1,4 @@
-"""The live end of the log: followers wait here, and read what was published of late from memory.
+"""The live end of the log: what was published of late, from memory, and who is told of more.
 
 No queue per follower: each has a cursor, and reads a shared window of recent commits. One that has
 fallen out of the window, because it is slow or comes late, reads from storage until it is back. So
@@ -7,10 +7,9 @@ a slow reader costs nothing but its connection, and can hold nobody up.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,30 +42,36 @@ class Commit:
 
 
 class Live:
-    """The window, and the followers that wait for more. Fed by one thread, read in any.
+    """The window, and whoever listens for more. Fed by one thread, read in any.
 
     Attributes:
         closed: nothing more will come; followers leave.
+        newest: the checkpoint over everything that was fed.
         cosigned: the newest checkpoint that enough witnesses have signed; of size 0 before one has.
     """
 
-    def __init__(self, size: int, cosigned: Checkpoint) -> None:
+    def __init__(self, newest: Checkpoint, cosigned: Checkpoint) -> None:
         """Begin at what is published.
 
         Args:
-            size: of the published checkpoint.
+            newest: the published checkpoint.
             cosigned: the newest one with cosignatures.
         """
         self.closed = False
+        self.newest = newest
         self.cosigned = cosigned
-        self._size = size
         self._window: deque[Commit] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have something called whenever there is news, in the thread that brings it."""
+        with self._lock:
+            self._listeners.append(listener)
 
     def feed(self, published: Published) -> None:
-        """Take a commit in, and wake everybody."""
+        """Take a commit in, and tell everybody."""
         entries = [render_entry(row, event) for row, event in published.rows]
         commit = Commit(published.rows[0][0].index, entries, published.checkpoint)
         with self._lock:
@@ -74,66 +79,43 @@ class Live:
                 # A key that is destroyed must not live on here.
                 self._window.clear()
                 self._bytes = 0
-            self._size = commit.stop
+            self.newest = commit.checkpoint
             self._window.append(commit)
             self._bytes += sum(map(len, entries))
             while self._bytes > WINDOW_BYTES and len(self._window) > 1:
                 self._bytes -= sum(map(len, self._window.popleft().entries))
-        self._wake()
+        self._tell()
+
+    def skip(self, newest: Checkpoint) -> None:
+        """Move on to a checkpoint without its entries; whoever needs them reads storage."""
+        with self._lock:
+            self._window.clear()
+            self._bytes = 0
+            self.newest = newest
+        self._tell()
 
     def cosign(self, checkpoint: Checkpoint) -> None:
-        """Take in that enough witnesses have signed a checkpoint, and wake everybody."""
+        """Take in that enough witnesses have signed a checkpoint, and tell everybody."""
         with self._lock:
             self.cosigned = checkpoint
-        self._wake()
+        self._tell()
 
     def close(self) -> None:
         """Send the followers away."""
         self.closed = True
-        self._wake()
+        self._tell()
 
     def after(self, index: int) -> list[Commit] | None:
         """The commits that go on after a place; None if the window begins later than that."""
         with self._lock:
-            window = list(self._window)
-        if not window or window[0].first > index + 1:
-            return None
-        return [commit for commit in window if commit.stop > index + 1]
+            if index + 1 >= self.newest.size:
+                return []
+            if not self._window or self._window[0].first > index + 1:
+                return None
+            return [commit for commit in self._window if commit.stop > index + 1]
 
-    async def wait(self, index: int, told: Checkpoint, seconds: float) -> bool:
-        """Wait for news; return whether there are any.
-
-        Args:
-            index: the last place that the follower knows.
-            told: the cosigned checkpoint that it knows.
-            seconds: how long to wait.
-        """
-        event = asyncio.Event()
-        ticket = (asyncio.get_running_loop(), event)
+    def _tell(self) -> None:
         with self._lock:
-            if self.closed or self._size > index + 1 or self.cosigned is not told:
-                return True
-            self._waiting.add(ticket)
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return False
-        else:
-            return True
-        finally:
-            with self._lock:
-                self._waiting.discard(ticket)
-
-    def _wake(self) -> None:
-        with self._lock:
-            waiting, self._waiting = self._waiting, set()
-        loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
-        for loop, event in waiting:
-            loops.setdefault(loop, []).append(event)
-        for loop, events in loops.items():
-            loop.call_soon_threadsafe(_set_all, events)
-
-
-def _set_all(events: Sequence[asyncio.Event]) -> None:
-    for event in events:
-        event.set()
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()

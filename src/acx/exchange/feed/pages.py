@@ -50,7 +50,11 @@ def render_entry(row: LogRow, event: bytes | None) -> bytes:
 
 
 def entries_page(
-    connection: Connection, checkpoint: Checkpoint, after: int, limit: int
+    connection: Connection,
+    checkpoint: Checkpoint,
+    after: int,
+    limit: int,
+    max_bytes: int | None = None,
 ) -> list[tuple[int, bytes]]:
     """The entries after a place, rendered, each with its index.
 
@@ -59,7 +63,10 @@ def entries_page(
         checkpoint: published; nothing beyond it is shown.
         after: the last place that is known, -1 for none.
         limit: at most so many.
+        max_bytes: the page ends rather than grow beyond this, after one entry at least; by default
+            `MAX_PAGE_BYTES`.
     """
+    max_bytes = max_bytes or MAX_PAGE_BYTES
     start = after + 1
     stop = min(checkpoint.size, start + min(limit, MAX_ENTRIES))
     page: list[tuple[int, bytes]] = []
@@ -67,7 +74,7 @@ def entries_page(
     for row in read_rows(connection, start, stop):
         rendered = render_entry(row, row.event_bytes())
         size += len(rendered)
-        if page and size > MAX_PAGE_BYTES:
+        if page and size > max_bytes:
             break
         page.append((row.index, rendered))
     return page

@@ -37,8 +37,8 @@ from acx.log.tiles import (
     root_from_tiles,
 )
 
-CACHED_FILES: Final = 2_048
-"""Files kept in memory; a tile has 8 KiB, so some 16 MiB."""
+CACHED_BYTES: Final = 24 * 1024 * 1024
+"""Files kept in memory: a tile has 8 KiB, a bundle a few hundred."""
 COSIGNED_PATH: Final = "cosigned"
 """Name of the newest checkpoint that enough witnesses have signed, beside the checkpoint."""
 _LOST: Final = bytes(SEALED_SIZES[0])
@@ -52,6 +52,8 @@ class CachedReader:
         self._root = root
         self._disk = DirectoryReader(root)
         self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
 
     def read(self, path: str) -> bytes:
         """The file's bytes.
@@ -87,17 +89,17 @@ class CachedReader:
 
     def keep(self, path: str, data: bytes) -> None:
         """Remember a file that was just written or read."""
-        self._cache[path] = data
-        while len(self._cache) > CACHED_FILES:
-            try:
-                self._cache.popitem(last=False)
-            except KeyError:
-                # Another thread was faster; the cache is only ever too large by a few.
-                return
+        with self._lock:
+            self._bytes += len(data) - len(self._cache.pop(path, b""))
+            self._cache[path] = data
+            while self._bytes > CACHED_BYTES:
+                self._bytes -= len(self._cache.popitem(last=False)[1])
 
     def forget(self) -> None:
         """Read everything from the disk again."""
-        self._cache.clear()
+        with self._lock:
+            self._cache.clear()
+            self._bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,8 @@ class Publisher:
             # Whoever leads by now may have published more, which this must not take back.
             check_fence(load_head(connection), head.fence)
             save_checkpoint(connection, signed.size, signed.root, signed.note)
+            # Those who only read are told with the commit, by the database itself.
+            self._database.wake(connection)
         return signed
 
     def publish(self, checkpoint: Checkpoint) -> None:

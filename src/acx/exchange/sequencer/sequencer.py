@@ -38,6 +38,7 @@ from acx.exchange.sequencer.outbox import Planned, Waiting, discharge, refuse, w
 from acx.exchange.sequencer.publisher import Batch, Publisher
 from acx.exchange.storage.database import KEYS, Database
 from acx.exchange.storage.ledger import (
+    REMOVING,
     LogRow,
     append,
     check_fence,
@@ -68,8 +69,6 @@ STUCK_SECONDS: Final = 10.0
 CHUNK: Final = 16_384
 """Rows published at once when catching up, so that memory stays bounded."""
 
-_REMOVING: Final = frozenset({"erasure", "expiry"})
-
 _log = logging.getLogger("acx.exchange.sequencer")
 
 
@@ -78,12 +77,12 @@ class Published:
     """What a commit made visible.
 
     Attributes:
-        rows: the entries, each with its event's bytes.
+        rows: the entries, each with its event's bytes; without, where its key is destroyed.
         checkpoint: covers them.
         removing: whether keys were destroyed with it.
     """
 
-    rows: Sequence[tuple[LogRow, bytes]]
+    rows: Sequence[tuple[LogRow, bytes | None]]
     checkpoint: Checkpoint
     removing: bool
 
@@ -352,7 +351,7 @@ class Sequencer:
         self.publisher.publish(checkpoint)
         self.publisher.prune(batch)
         # Only now may keys go: a replica accepts a missing body where a published event says why.
-        removing = any(event.type in _REMOVING for event in events)
+        removing = any(event.type in REMOVING for event in events)
         if removing:
             self._destroy_condemned()
         if self._listener is not None:

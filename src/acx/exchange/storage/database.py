@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +39,11 @@ FORGETTING_SECONDS: Final = 10.0
 _LOCK_MILLISECONDS: Final = 100
 """How long forgetting waits for those who read; whoever comes after it waits as long."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+SQLITE_LOOK_SECONDS: Final = 0.02
+"""How often a SQLite file is looked at by those who wait for a change: some microseconds each."""
 _BEGIN: Final = "acx_begin"
+_CHANNEL: Final = "acx_published"
+_NOTIFY: Final = text(f"NOTIFY {_CHANNEL}")
 
 
 def database_url(configured: str, home: Path) -> URL:
@@ -224,12 +228,72 @@ class Database:
 
     def session(self) -> Connection:
         """A connection of one's own, outside any transaction, for locks that a session holds."""
+        options = {_BEGIN: None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         with _translated():
-            return self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+            return self._engine.execution_options(**options).connect()
+
+    def wake(self, connection: Connection) -> None:
+        """Wake other processes (`wakeups`) once this transaction is committed."""
+        if not self.is_sqlite:
+            connection.execute(_NOTIFY)
+
+    @contextmanager
+    def wakeups(self) -> Iterator[Callable[[float], None]]:
+        """Listen for what other processes commit.
+
+        PostgreSQL tells (LISTEN); a SQLite file is looked at, for it counts its changes.
+
+        Yields:
+            Waits until something may have been committed, or for so many seconds.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        session = self.session()
+        try:
+            yield _file_change(session) if self.is_sqlite else _notification(session)
+        finally:
+            # Not back into the pool, where nobody else has a use for it.
+            session.invalidate()
+            session.close()
 
     def close(self) -> None:
         """Give every connection back."""
         self._engine.dispose()
+
+
+def _notification(session: Connection) -> Callable[[float], None]:
+    import psycopg
+
+    with _translated():
+        session.exec_driver_sql(f"LISTEN {_CHANNEL}")
+    driver: Any = session.connection.driver_connection
+
+    def wait(seconds: float) -> None:
+        try:
+            # One or many: what they are about is read from the rows.
+            list(driver.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            raise Unavailable(f"the database does not answer: {error}") from None
+
+    return wait
+
+
+def _file_change(session: Connection) -> Callable[[float], None]:
+    def version() -> int:
+        with _translated():
+            return int(session.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+    seen = version()
+
+    def wait(seconds: float) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + seconds
+        while (now := version()) == seen and time.monotonic() < deadline:
+            time.sleep(SQLITE_LOOK_SECONDS)
+        seen = now
+
+    return wait
 
 
 def _alembic_config() -> Config:

@@ -27,6 +27,9 @@ from acx.records.event import OPERATOR_TYPES, Event, outcome_context, parse_even
 _MAX_PARAMETERS: Final = 500
 """Values in one `IN`; SQLite of old builds allows 999 parameters."""
 
+REMOVING: Final = ("erasure", "expiry")
+"""Types of events that say that others are gone."""
+
 # Made once: building a statement takes longer than running it, and these run for every event.
 _KNOWN_EVENTS: Final = select(entries.c.event_id, entries.c.index).where(
     entries.c.event_id.in_(bindparam("ids", expanding=True))
@@ -282,6 +285,14 @@ def checkpoint_covering(connection: Connection, index: int) -> tuple[int, str] |
         .limit(1)
     ).one_or_none()
     return None if row is None else (row.size, row.note)
+
+
+def read_removals(connection: Connection, start: int, stop: int) -> list[int]:
+    """The places from `start` to before `stop` whose events say that others are gone, in order."""
+    query = select(entries.c.index).where(
+        entries.c.index >= start, entries.c.index < stop, entries.c.type.in_(REMOVING)
+    )
+    return sorted(connection.execute(query).scalars())
 
 
 def newest_checkpoint(connection: Connection) -> Checkpoint | None:

@@ -13,18 +13,25 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from acx.errors import AcxError
 from acx.exchange.admission.invites import JoinRequest
 from acx.exchange.admission.members import Member
-from acx.exchange.errors import MalformedRequest, Suspended, Unauthenticated, Unavailable
+from acx.exchange.errors import MalformedRequest, Unauthenticated, Unavailable
 from acx.exchange.feed.pages import MAX_ENTRIES
 from acx.exchange.governance.texts import MAX_TEXT_BYTES
 from acx.exchange.intake.intake import MAX_POST_BYTES
 from acx.exchange.issuing.issuer import CredentialRequestBody
-from acx.exchange.serving import POST_SECONDS, EntriesPage, Service, encode_page
+from acx.exchange.serving import (
+    POST_SECONDS,
+    EntriesPage,
+    Following,
+    Service,
+    encode_page,
+)
 from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
@@ -48,12 +55,14 @@ from acx.web.exchange_api.problems import (
     problem_response,
     problem_type,
 )
-from acx.web.exchange_api.stream import follow
+from acx.web.exchange_api.stream import Streams
 from acx.web.taxii import PREFIX as TAXII
 from acx.web.taxii import taxii_app
 
 THREADS: Final = 4
 """Threads that read pages, and do the rest of what may wait for the disk."""
+BEHIND_SECONDS: Final = 2.0
+"""How far one process may be behind another of the same exchange."""
 MAX_PLACE: Final = 2**53 - 1
 _IMMUTABLE: Final = {"Cache-Control": "public, max-age=604800, immutable"}
 _NEVER_STORED: Final = {"Cache-Control": "no-store"}
@@ -63,20 +72,18 @@ _Result = TypeVar("_Result")
 _Request = TypeVar("_Request", bound=msgspec.Struct)
 
 
-def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
+def build_app(service: Service | Following, metrics: Metrics | None = None) -> Starlette:
     """The ASGI application of one exchange.
 
     Args:
-        service: is leading.
+        service: leads, or only reads: then what writes is answered `unavailable`.
         metrics: counts requests; by default, a registry that nobody reads.
     """
-    api = _Api(service, metrics or Metrics(service))
+    metrics = metrics or Metrics(service)
+    api = _Api(service, metrics)
     routes = [
-        Route("/v1/join", api.join, methods=["POST"]),
-        Route("/v1/credentials", api.credential, methods=["POST"]),
-        Route("/v1/events", api.post, methods=["POST"]),
+        *(_writing(service) if isinstance(service, Service) else _NO_WRITING),
         Route("/v1/events", api.entries, methods=["GET"]),
-        Route("/v1/disputes/texts", api.text, methods=["POST"]),
         Route("/v1/keys", api.keys, methods=["GET"]),
         Route("/v1/stream", api.stream, methods=["GET"]),
         Route("/checkpoint", api.checkpoint, methods=["GET"]),
@@ -84,7 +91,6 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
         Route("/healthz", api.healthz, methods=["GET"]),
         Route("/readyz", api.readyz, methods=["GET"]),
         Route("/openapi.json", api.openapi, methods=["GET"]),
-        *dispute_routes(service.accused, service.settings),
         Mount(TAXII, taxii_app(service, api.admit, api.threads, problem_type)),
         Route("/{path:path}", api.log_file, methods=["GET"]),
     ]
@@ -97,16 +103,54 @@ def build_app(service: Service, metrics: Metrics | None = None) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-class _Api:
-    def __init__(self, service: Service, metrics: Metrics) -> None:
-        self._service = service
-        self._metrics = metrics
+def _writing(service: Service) -> list[Route]:
+    api = _WritingApi(service)
+    return [
+        Route("/v1/join", api.join, methods=["POST"]),
+        Route("/v1/credentials", api.credential, methods=["POST"]),
+        Route("/v1/events", api.post, methods=["POST"]),
+        Route("/v1/disputes/texts", api.text, methods=["POST"]),
+        *dispute_routes(service.accused, service.settings),
+    ]
+
+
+async def _elsewhere(_request: Request) -> Response:
+    raise Unavailable("this process only reads: send it to the address of the one that leads")
+
+
+_NO_WRITING: Final = [
+    *(
+        Route(path, _elsewhere, methods=["POST"])
+        for path in ("/v1/join", "/v1/credentials", "/v1/events", "/v1/disputes/texts")
+    ),
+    Route("/dispute", _elsewhere, methods=["GET", "POST"]),
+    Route("/dispute/{page}", _elsewhere, methods=["GET", "POST"]),
+]
+
+
+class _Threads:
+    """Runs what may wait for the disk."""
+
+    def __init__(self) -> None:
         self.threads: Executor = ThreadPoolExecutor(THREADS, thread_name_prefix="acx-api")
-        self._reads = Allowance(READS)
+
+    def _run(
+        self,
+        function: Callable[_Parameters, _Result],
+        *args: _Parameters.args,
+        **kwargs: _Parameters.kwargs,
+    ) -> Awaitable[_Result]:
+        call = functools.partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self.threads, call)
+
+
+class _WritingApi(_Threads):
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self._service = service
         self._credentials = Allowance(CREDENTIALS)
         self._joins = Allowance(JOINS)
         self._texts = Allowance(TEXTS)
-        self._openapi = msgspec.json.encode(openapi_document())
 
     async def join(self, request: Request) -> Response:
         """Become a member."""
@@ -136,6 +180,36 @@ class _Api:
         body = await bounded(request.stream(), MAX_TEXT_BYTES)
         return _json(await self._run(self._service.texts.take, body))
 
+    def _join(self, request: Request, body: bytes) -> msgspec.Struct:
+        signed_by = self._verified(request, body)
+        return self._service.join(
+            _decoded(body, JoinRequest), signed_by, signed_record(request.headers, body)
+        )
+
+    def _credential(self, request: Request, body: bytes) -> msgspec.Struct:
+        signed_by = self._verified(request, body)
+        self._credentials.spend(signed_by)
+        return self._service.credential(_decoded(body, CredentialRequestBody), signed_by)
+
+    def _verified(self, request: Request, body: bytes) -> str:
+        return verify_request(
+            request.headers,
+            method=request.method,
+            path=request.scope["raw_path"].partition(b"?")[0].decode("latin-1"),
+            body=body,
+            now=int(time.time()),
+        ).key
+
+
+class _Api(_Threads):
+    def __init__(self, service: Service | Following, metrics: Metrics) -> None:
+        super().__init__()
+        self._service = service
+        self._metrics = metrics
+        self._reads = Allowance(READS)
+        self._streams = Streams(service.live, self._read, self._admitted)
+        self._openapi = msgspec.json.encode(openapi_document())
+
     async def entries(self, request: Request) -> Response:
         """A page of entries."""
         await self._member(request)
@@ -158,28 +232,26 @@ class _Api:
     async def stream(self, request: Request) -> Response:
         """The log as it grows."""
         await self._member(request)
-        head = self._service.published.size - 1
+        head = self._service.live.newest.size - 1
         after = _number(request, "after", default=head, lowest=-1)
         if (last := request.headers.get("last-event-id")) is not None:
             after = _parse_number(last, "Last-Event-ID", lowest=-1)
-        token = _bearer(request)
+        # Another process of this exchange may have told it a moment earlier.
+        if not await self._streams.reached(after, BEHIND_SECONDS):
+            raise MalformedRequest(
+                f"there is no entry {after} in a log of {self._service.live.newest.size}: a cursor"
+                " is the index of an entry that was sent. If one was, compare this exchange with"
+                " other members (acx verify --against)"
+            )
+        return _Stream(self._streams, self._metrics, _bearer(request), after)
 
-        async def read(after: int, checkpoint: Checkpoint) -> EntriesPage:
-            return await self._run(self._service.entries, after, MAX_ENTRIES, checkpoint)
+    async def _read(
+        self, after: int, limit: int, checkpoint: Checkpoint, max_bytes: int
+    ) -> EntriesPage:
+        return await self._run(self._service.entries, after, limit, checkpoint, max_bytes)
 
-        async def still_admitted() -> bool:
-            try:
-                await self._run(self._service.member, token)
-            except (Unauthenticated, Suspended):
-                return False
-            return True
-
-        events = follow(self._service, after, read=read, still_admitted=still_admitted)
-        return StreamingResponse(
-            self._metrics.following(events),
-            headers=_NEVER_STORED | {"X-Accel-Buffering": "no"},
-            media_type="text/event-stream",
-        )
+    async def _admitted(self, tokens: set[str]) -> set[str]:
+        return await self._run(self._service.admitted, tokens)
 
     async def checkpoint(self, request: Request) -> Response:
         """The signed head, with cosignatures once there are any."""
@@ -221,26 +293,6 @@ class _Api:
         """What there is to ask."""
         return Response(self._openapi, media_type="application/json")
 
-    def _join(self, request: Request, body: bytes) -> msgspec.Struct:
-        signed_by = self._verified(request, body)
-        return self._service.join(
-            _decoded(body, JoinRequest), signed_by, signed_record(request.headers, body)
-        )
-
-    def _credential(self, request: Request, body: bytes) -> msgspec.Struct:
-        signed_by = self._verified(request, body)
-        self._credentials.spend(signed_by)
-        return self._service.credential(_decoded(body, CredentialRequestBody), signed_by)
-
-    def _verified(self, request: Request, body: bytes) -> str:
-        return verify_request(
-            request.headers,
-            method=request.method,
-            path=request.scope["raw_path"].partition(b"?")[0].decode("latin-1"),
-            body=body,
-            now=int(time.time()),
-        ).key
-
     async def _member(self, request: Request) -> Member:
         return await self.admit(_bearer(request))
 
@@ -249,14 +301,28 @@ class _Api:
         self._reads.spend(token)
         return await self._run(self._service.member, token)
 
-    def _run(
-        self,
-        function: Callable[_Parameters, _Result],
-        *args: _Parameters.args,
-        **kwargs: _Parameters.kwargs,
-    ) -> Awaitable[_Result]:
-        call = functools.partial(function, *args, **kwargs)
-        return asyncio.get_running_loop().run_in_executor(self.threads, call)
+
+class _Stream(Response):
+    """A response that follows the log."""
+
+    def __init__(self, streams: Streams, metrics: Metrics, token: str, after: int) -> None:
+        super().__init__(
+            headers=_NEVER_STORED | {"X-Accel-Buffering": "no"}, media_type="text/event-stream"
+        )
+        del self.headers["content-length"]
+        self._streams = streams
+        self._metrics = metrics
+        self._token = token
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events for as long as the member is there, and in good standing."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        with self._metrics.following():
+            await self._streams.follow(scope, send, token=self._token, after=self._after)
 
 
 def _bearer(request: Request) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from acx.exchange.errors import HomeError
 from acx.exchange.sequencer.sequencer import Published
-from acx.exchange.serving import Service
+from acx.exchange.serving import Following, Service
 
 
 class Metrics:
@@ -18,7 +19,7 @@ class Metrics:
         registry: holds them.
     """
 
-    def __init__(self, service: Service | None = None) -> None:
+    def __init__(self, service: Service | Following | None = None) -> None:
         self.registry = CollectorRegistry()
         self._appended = Counter(
             "acx_events_appended", "Events appended to the log.", registry=self.registry
@@ -48,7 +49,7 @@ class Metrics:
         if service is not None:
             self.watch(service)
 
-    def watch(self, service: Service) -> None:
+    def watch(self, service: Service | Following) -> None:
         """Read size and readiness off a service whenever somebody asks."""
         self._size.set_function(lambda: service.published.size)
         self._cosigned.set_function(lambda: service.cosigned.size)
@@ -64,12 +65,12 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).inc(seconds)
 
-    async def following(self, events: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    @contextmanager
+    def following(self) -> Iterator[None]:
         """Count a stream while it is open."""
         self._followers.inc()
         try:
-            async for event in events:
-                yield event
+            yield
         finally:
             self._followers.dec()
 

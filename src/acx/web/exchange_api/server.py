@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from acx.exchange.intake.proofs import machine_proofs
 from acx.exchange.service import Exchange
-from acx.exchange.serving import Service
+from acx.exchange.serving import Following, Service
 from acx.web.exchange_api.app import build_app
 from acx.web.exchange_api.metrics import Metrics
 from acx.web.logs import configure_logs
@@ -34,6 +34,7 @@ def serve(
     port: int = DEFAULT_PORT,
     *,
     metrics_port: int | None = None,
+    follow: bool = False,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve an exchange until SIGINT or SIGTERM.
@@ -42,6 +43,7 @@ def serve(
         home: the operator's directory.
         host: address to listen on.
         port: likewise; 0 takes any that is free.
+        follow: only read, beside the process that leads.
         metrics_port: where Prometheus asks, on the same address; None for nowhere.
         on_ready: given the URL, once requests are answered.
 
@@ -54,7 +56,8 @@ def serve(
     with Exchange.open(home) as exchange, closing(machine_proofs()):
         listening = listen(host, port)
         metrics = Metrics()
-        with exchange.lead(metrics.published) as service, listening:
+        serving = exchange.follow() if follow else exchange.lead(metrics.published)
+        with serving as service, listening:
             metrics.watch(service)
             if metrics_port is not None:
                 metrics.serve(host, metrics_port)
@@ -90,7 +93,10 @@ class Counted:
 
 class _Server(Server):
     def __init__(
-        self, config: uvicorn.Config, service: Service, on_ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        service: Service | Following,
+        on_ready: Callable[[], None],
     ) -> None:
         super().__init__(config, on_ready)
         self._service = service

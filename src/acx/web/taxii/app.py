@@ -20,7 +20,7 @@ from starlette.routing import Route
 from acx.errors import AcxError
 from acx.exchange.errors import Forbidden, Unauthenticated
 from acx.exchange.feed.collection import Item, Page
-from acx.exchange.serving import Service
+from acx.exchange.serving import Reading
 from acx.web.taxii.errors import TAXII, NotFound, Problem, error_handler
 from acx.web.taxii.negotiation import STIX, check_accept
 from acx.web.taxii.query import Query, format_next, parse_query
@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 
 def taxii_app(
-    service: Service,
+    service: Reading,
     admit: Callable[[str], Awaitable[object]],
     threads: Executor,
     problem_type: Callable[[Exception], Problem],
@@ -79,7 +79,7 @@ def taxii_app(
 
 class _Api:
     def __init__(
-        self, service: Service, admit: Callable[[str], Awaitable[object]], threads: Executor
+        self, service: Reading, admit: Callable[[str], Awaitable[object]], threads: Executor
     ) -> None:
         self._service = service
         self._admit_member = admit
