@@ -54,12 +54,16 @@ def run_program(
     name: str, command: Sequence[str], folder: Path
 ) -> tuple[pl.DataFrame, float, float]:
     """Run a contender on a folder's files: its hits, seconds, and peak megabytes."""
-    plain = name.replace(" ", "-")
-    out = folder / f"hits-{plain}.parquet"
+    out = hits_file(name, folder)
     out.unlink(missing_ok=True)
     files = [str(folder / "subjects.parquet"), str(folder / "sellers.parquet"), str(out)]
-    seconds, megabytes = run_process([*command, *files], folder / f"{plain}.log")
+    seconds, megabytes = run_process([*command, *files], out.with_suffix(".log"))
     return pl.read_parquet(out), seconds, megabytes
+
+
+def hits_file(name: str, folder: Path) -> Path:
+    """Where a contender's hits are kept."""
+    return folder / f"hits-{name.replace(' ', '-')}.parquet"
 
 
 def run_process(command: Sequence[str], log: Path) -> tuple[float, float]:
