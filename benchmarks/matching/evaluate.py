@@ -274,8 +274,8 @@ def results_page(figures: dict[str, Any]) -> str:
         "# Results",
         "",
         f"Written by `python -m benchmarks.matching.evaluate --all` on {figures['machine']}.",
-        "`load` is the machine's while a contender ran: above 2 it shared the cores with other work,",
-        "and would have been faster alone.",
+        "`load` is the machine's while a contender ran: above 2 there was other work on the",
+        "cores, and it would have been faster alone.",
     ]
     for what, found in figures["acx"].items():
         lines += [
