@@ -9,7 +9,7 @@ in any case, as a filter of one line would do.
 
 Bars: < 1 ms a report of the larger file; a well-known store's name touches < 0.2 % of reports that
 do not come from it; of names that are one ordinary word the worst touches < 3 %; rules about
-particulars touch < 1 %.
+particulars touch < 1 %. How many are blocked is shown beside it.
 
     python -m benchmarks records.leak
 """
@@ -40,6 +40,8 @@ STORES = (
     "Home Depot", "Best Buy", "Shop", "Temu", "Shein", "AliExpress", "Mercado Libre", "Rakuten",
     "Coupang", "Jumia",
 )  # fmt: skip
+
+STAFF = ("Jane Doe", "Wei Chen", "Ali Hassan", "Maria Garcia", "Mohammed Ali", "Kim Jong")
 
 
 def reports(path: Path) -> list[Report]:
@@ -92,11 +94,22 @@ def measure_particulars(drafts: list[Report]) -> None:
 
 
 def measure_stores(drafts: list[Report]) -> None:
+    blocked = sum(bool(clean(draft, Contributor()).blocked) for draft in drafts)
+    print(f"  blocked without a profile: {blocked} of {len(drafts):,}")
     for store in STORES:
         contributor = Contributor(names=(store,))
         share = touched(drafts, contributor, "name") / len(drafts)
+        blocked = sum(bool(clean(draft, contributor).blocked) for draft in drafts)
         note = " (alone only: too common)" if unsought(contributor) else ""
-        print(f"  {store:15} {share:.3%}{note}")
+        print(f"  {store:15} {share:.3%}, blocked {blocked}{note}")
+
+
+def measure_staff(drafts: list[Report]) -> None:
+    """Common names of people as one of the staff's: what blocks, as the actor may bear it."""
+    for staff in STAFF:
+        contributor = Contributor(staff=(staff,))
+        blocked = sum(bool(clean(draft, contributor).blocked) for draft in drafts)
+        print(f"  staff {staff:20} blocked {blocked} of {len(drafts):,}")
 
 
 def measure_words(drafts: list[Report]) -> None:
@@ -129,6 +142,7 @@ def main() -> None:
         measure_speed(drafts)
         measure_particulars(drafts)
         measure_stores(drafts)
+        measure_staff(drafts)
         if path == EXAMPLES:
             measure_words(drafts)
 
