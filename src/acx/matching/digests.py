@@ -11,12 +11,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
 
+from acx.matching.sha256 import hmac_text
+from acx.matching.text import lists_column
 from acx.records.account import DIGESTED_FIELDS, Account
-from acx.records.normalise import NotNormalisable, digest_all, digest_column
-
-SEVERAL_WRITINGS = ("bank_account", "id_document")
-"""Fields whose values may have been reported in another writing; the others have only one."""
+from acx.records.files.cells import as_lists
+from acx.records.normalise import (
+    NotNormalisable,
+    digest_all,
+    normalise_all_column,
+    normalise_column,
+)
+from acx.records.normalise.keyed_digest import PREFIX
 
 
 def digest_account(account: Account, matching_key: bytes, default_country: str) -> Account:
@@ -42,31 +49,34 @@ def digest_frame(
         default_country: tried after each account's countries.
         every: in every writing; else only in the one in which an account is reported.
     """
+    countries = accounts["country"] if "country" in accounts.columns else None
     columns = []
     for field in DIGESTED_FIELDS:
         if field not in accounts.columns or accounts[field].list.len().sum() == 0:
             continue
-        if every and field in SEVERAL_WRITINGS:
-            columns.append(_every_writing(accounts, field, matching_key, default_country))
-        else:
-            columns.append(digest_column(field, accounts[field], matching_key).alias(field))
+        written = (
+            normalise_all_column(field, accounts[field], countries, default_country)
+            if every
+            else normalise_column(field, accounts[field])
+        )
+        columns.append(_digested(field, written, matching_key))
     return accounts.with_columns(columns)
 
 
-def _every_writing(
-    accounts: pl.DataFrame, field: str, matching_key: bytes, default_country: str
-) -> pl.Series:
-    values = accounts[field]
-    some = np.flatnonzero((values.list.len().fill_null(0) > 0).to_numpy())
-    countries: Sequence[Sequence[str] | None] = (
-        accounts["country"].gather(some).to_list()
-        if "country" in accounts.columns
-        else [None] * len(some)
+def _digested(field: str, written: pl.Series, matching_key: bytes) -> pl.Series:
+    """Digests of normalised values; what is a digest already stands."""
+    written = written.list.drop_nulls()
+    values = lists_column(written)
+    text = hmac_text(values.text, matching_key, field.encode() + b"\0")
+    flat = written.explode(empty_as_null=False, keep_nulls=False)
+    digests = pl.Series(
+        field,
+        pa.LargeStringArray.from_buffers(
+            len(flat), pa.py_buffer(text.offsets), pa.py_buffer(text.data)
+        ),
     )
-    written: list[list[str]] = [[] for _ in range(len(accounts))]
-    for row, each, own in zip(some, values.gather(some).to_list(), countries, strict=True):
-        written[row] = list(_writings(field, each, own or (), matching_key, default_country))
-    return pl.Series(field, written, dtype=pl.List(pl.String))
+    kept = flat.str.starts_with(PREFIX)
+    return as_lists(flat.zip_with(kept, digests), np.diff(values.starts)).alias(field)
 
 
 def _writings(

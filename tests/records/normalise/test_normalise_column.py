@@ -47,6 +47,13 @@ def test_a_column_has_the_bytes_of_its_values(
     assert normalise_column(field, values, None, default).to_list() == alone
 
 
+def test_a_scheme_that_looks_like_a_host_is_none_by_column_either() -> None:
+    values = ["A.A://", "A.A://b.example", "a.example:/path", "a.example:443/path"]
+    expected = [by_value("website", value, [], "") for value in values]
+    assert expected == [None, "b.example", "a.example", "a.example"]
+    assert normalise_column("website", pl.Series(values)).to_list() == expected
+
+
 @settings(max_examples=30)
 @given(
     rows=st.lists(st.tuples(phones(), COUNTRIES), min_size=20, max_size=60),

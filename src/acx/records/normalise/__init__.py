@@ -6,7 +6,7 @@ may have been reported under; `mailbox`, `registered_domain`, `latinise` and `sk
 evidence for matching, which may get better with time.
 """
 
-from acx.records.normalise.column import map_unique, normalise_column
+from acx.records.normalise.column import map_unique, normalise_all_column, normalise_column
 from acx.records.normalise.confusables import skeleton
 from acx.records.normalise.email import mailbox
 from acx.records.normalise.errors import NotNormalisable
@@ -29,6 +29,7 @@ __all__ = [
     "map_unique",
     "normalise",
     "normalise_all",
+    "normalise_all_column",
     "normalise_column",
     "registered_domain",
     "skeleton",

@@ -11,8 +11,11 @@ from acx.records.normalise.alphanumeric import alphanumeric
 
 FIELD: Final = "bank_account"
 
-_IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
-_INLAND: Final = re.compile(r"[A-Z0-9]{8,30}")
+IBAN_FORM: Final = r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}"
+INLAND_FORM: Final = r"[A-Z0-9]{8,30}"
+
+_IBAN: Final = re.compile(IBAN_FORM)
+_INLAND: Final = re.compile(INLAND_FORM)
 _LABELLED: Final = re.compile(rf"(?:IBAN)+({_IBAN.pattern})")
 
 
@@ -45,7 +48,9 @@ def candidates(
         return
     if _INLAND.fullmatch(text):
         for issuer in filter(None, map(country.code, [*countries, default_country])):
-            yield from _iban_of(issuer, text)
+            iban = iban_of(issuer, text)
+            if iban is not None:
+                yield iban
 
 
 def has_iban_check_digits(text: str) -> bool:
@@ -58,12 +63,23 @@ def has_iban_check_digits(text: str) -> bool:
     return int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
 
 
-def _iban_of(issuer: str, inland: str) -> Iterator[str]:
+def iban_of(issuer: str, inland: str) -> str | None:
+    """The IBAN of an inland account number; None if the country has none, or none of that form."""
     from schwifty import IBAN
     from schwifty.exceptions import SchwiftyException
 
     try:
-        yield str(IBAN.from_bban(issuer, inland))
+        return str(IBAN.from_bban(issuer, inland))
     except SchwiftyException:
-        # No IBANs in that country, or none of that form.
-        return
+        return None
+
+
+def bban_length(issuer: str) -> int:
+    """Characters of an account number inside a country's IBANs; 0 where it has none."""
+    from schwifty.exceptions import SchwiftyException
+    from schwifty.registry import get_iban_spec
+
+    try:
+        return get_iban_spec(issuer).iban_length - 4
+    except SchwiftyException:
+        return 0

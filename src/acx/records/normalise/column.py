@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from acx.records.files.cells import as_lists
 from acx.records.normalise import country
 from acx.records.normalise.common_shapes import COMMON_SHAPES
 from acx.records.normalise.errors import NotNormalisable
+from acx.records.normalise.other_writings import OTHER_WRITINGS
 from acx.records.normalise.phone_plans import phone
 from acx.records.normalise.rules import COUNTRY_FIELDS, NORMALISABLE_FIELDS, normalise
 
@@ -55,6 +57,58 @@ def normalise_column(
     rest = None if countries is None else countries.gather(unknown)
     written = _by_rule(field, values.gather(unknown), rest, default_country)
     return known.scatter(unknown, written)
+
+
+def normalise_all_column(
+    field: str,
+    values: pl.Series,
+    countries: pl.Series | None = None,
+    default_country: str = "",
+) -> pl.Series:
+    """`normalise_all` for a column of lists: all writings of each row's values, each once.
+
+    Args:
+        field: a field of an account other than `id`.
+        values: lists of strings.
+        countries: lists of each row's countries.
+        default_country: tried after them.
+
+    Returns:
+        A column of lists; values for which `normalise_all` would raise have no writing.
+    """
+    length = values.list.len().fill_null(0).to_numpy()
+    row = np.repeat(np.arange(len(values), dtype=np.int64), length)
+    flat = values.filter(pl.Series(length > 0)).explode()
+    of_value = None if countries is None else countries.gather(row)
+    first = normalise_column(field, flat, of_value, default_country)
+    written = pl.DataFrame({"row": row, "value": np.arange(len(row)), "text": first}).drop_nulls()
+    tried = _tried(row, countries, default_country)
+    more = OTHER_WRITINGS[field](written, tried) if field in OTHER_WRITINGS else []
+    all_writings = (
+        pl.concat([written.with_columns(rank=pl.lit(0, pl.Int64)), *more], how="diagonal_relaxed")
+        .sort("value", "rank")
+        .unique(["row", "text"], keep="first", maintain_order=True)
+    )
+    counts = np.bincount(all_writings["row"].to_numpy(), minlength=len(values))
+    return as_lists(all_writings["text"], counts).alias(values.name)
+
+
+def _tried(
+    row: npt.NDArray[np.int64], countries: pl.Series | None, default_country: str
+) -> pl.DataFrame:
+    """Codes of the countries to try for each value, in their order: `value`, `code`, `rank`."""
+    own = (
+        pl.Series([[]], dtype=pl.List(pl.String)).new_from_index(0, len(row))
+        if countries is None
+        else countries.gather(row).fill_null([])
+    )
+    listed = pl.DataFrame({"value": np.arange(len(row)), "name": own}).with_columns(
+        pl.col("name").list.concat(pl.lit([default_country], pl.List(pl.String)))
+    )
+    names = listed.explode("name", empty_as_null=False, keep_nulls=False)
+    codes = map_unique(names["name"], lambda name: country.code(name) or None)
+    rank = pl.int_range(1, pl.len() + 1).over("value")
+    return names.with_columns(code=codes, rank=rank).drop_nulls("code").drop("name")
 
 
 def map_unique(values: pl.Series, function: Callable[[str], str | None]) -> pl.Series:

@@ -24,7 +24,7 @@ _HOST: Final = rf"(?:{_LABEL}\.)+{_TOP_LABEL}"
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 
 _EMAIL: Final = rf"^ *({_ATOM}(?:\.{_ATOM})*)@({_HOST}) *$"
-_WEBSITE: Final = rf"(?s)^ *(?:https?://)?({_HOST})(?::[0-9]*)?(?:[/?#].*)?$"
+_WEBSITE: Final = rf"(?s)^ *(?:https?://)?({_HOST})(?::[0-9]+)?(?:[/?#].*)?$"
 _PRINTABLE_ASCII: Final = "^[ -~]+$"
 _COMPOSED_LETTERS: Final = (
     "À-ÖØ-Þà-öø-ÿ"  # Latin-1 but ß, which folds to two letters
