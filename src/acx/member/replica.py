@@ -164,6 +164,7 @@ class Replica:
                 set_meta(connection, "cosigned_frontier", Frontier().to_bytes())
                 set_meta(connection, "size", b"0")
                 set_meta(connection, "synced", b"0")
+                set_meta(connection, "synced_before", b"0")
                 set_meta(connection, "unwiped", b"")
         sync_directory(directory)
         return cls(directory, connection, vault, trust)
@@ -249,6 +250,12 @@ class Replica:
             return float(meta(self.connection, "synced"))
 
     @property
+    def synced_before(self) -> float:
+        """When the head was reached the time before, likewise."""
+        with self.explained():
+            return float(meta(self.connection, "synced_before"))
+
+    @property
     def index_directory(self) -> Path:
         """Where the matching index is kept; the writer takes out at once what no longer counts."""
         return self.directory / "index"
@@ -289,9 +296,11 @@ class Replica:
                 left, which without it are no reports, come last.
         """
         condition = f"state IN ({','.join('?' * len(states))})" if states else "state <> ''"
+        # The few that have changed are sorted: read in order, all others would be read with them.
+        order = "+id" if since else "id"
         with self.explained():
             rows = self.connection.execute(
-                f"SELECT id, sealed FROM report WHERE {condition} AND changed > ? ORDER BY id",  # noqa: S608 -- marks only
+                f"SELECT id, sealed FROM report WHERE {condition} AND changed > ? ORDER BY {order}",  # noqa: S608 -- marks only
                 (*states, since),
             )
             for identifier, sealed in rows:
