@@ -22,8 +22,14 @@ from acx.member.outbox import Sent
 from acx.member.recovery import mark_restored
 from acx.member.replica import Replica
 from acx.member.server_sent import ServerSentEvent
-from acx.member.spacing import READ_AFTER_SECONDS, Spacing, reads_before_posting
+from acx.member.spacing import (
+    READ_AFTER_SECONDS,
+    Spacing,
+    reading_shows,
+    reads_before_posting,
+)
 from acx.member.watch import NOTED_SECONDS, Connected, Disconnected, watch
+from acx.member.writer import writing
 
 HOUR = 3600.0
 
@@ -66,6 +72,16 @@ def test_a_copy_is_read_on_before_a_post_once_it_is_older_than_a_day() -> None:
     assert not reads_before_posting(1e9, 1e9 + READ_AFTER_SECONDS - 1)
 
 
+def test_who_reads_seldom_and_has_just_done_so_is_told() -> None:
+    now, delay = 1e9, 600.0
+    assert reading_shows(now - 60, now - 24 * HOUR, now, delay)
+    assert reading_shows(now - 60, 0.0, now, delay)
+    assert not reading_shows(now - 60, now - HOUR, now, delay)
+    assert not reading_shows(now - 8 * HOUR, now - 32 * HOUR, now, delay)
+    # A wait as long as the time between two readings hides it.
+    assert not reading_shows(now - 60, now - 24 * HOUR, now, 24 * HOUR)
+
+
 # What a command that posts shows under the member's name
 
 
@@ -84,6 +100,7 @@ def test_a_report_is_all_that_the_exchange_sees_of_a_command(
     exchange: LyingExchange, member: Member
 ) -> None:
     member.sync()
+    member.sync()
     exchange.requests.clear()
     assert not sent(member, 1).read
     assert asked(exchange) == ["POST /v1/events"]
@@ -92,12 +109,12 @@ def test_a_report_is_all_that_the_exchange_sees_of_a_command(
 
 
 def test_an_old_copy_is_read_on_first_and_the_caller_is_told(
-    exchange: LyingExchange, member: Member, monkeypatch: pytest.MonkeyPatch
+    exchange: LyingExchange, member: Member
 ) -> None:
     assert sent(member, 1).read
     exchange.requests.clear()
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + READ_AFTER_SECONDS + HOUR)
+    with member.replica() as replica, writing(replica) as writer:
+        writer.reached_head(time.time() - READ_AFTER_SECONDS - HOUR)
     assert sent(member, 2).read
     assert asked(exchange)[0] == "GET /v1/events"
     assert asked(exchange).count("POST /v1/events") == 1

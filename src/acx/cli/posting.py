@@ -103,7 +103,7 @@ def warn_of_haste(sent: Sent | None) -> None:
         note(f"acx: warning: --now: {together if several else alone}")
     elif sent.read:
         note(
-            "acx: warning: the copy of the log was older than a day or new, so it was brought up to"
-            " date first, which the operator saw; acx watch keeps it fresh, and then nothing is"
-            " read beside a post"
+            "acx: warning: this member reads seldom and has just done so, which the operator saw"
+            " and can put beside the post: let acx watch run, or sync by the clock; or make the"
+            " setting `delay` as long as the time between two readings"
         )

@@ -56,7 +56,7 @@ from acx.member.poster import Poster
 from acx.member.recovery import needs_recovery, recover
 from acx.member.replica import Replica
 from acx.member.settings import CONFIG_FILE, Settings, read_config, resolve
-from acx.member.spacing import Spacing, reads_before_posting
+from acx.member.spacing import Spacing, reading_shows, reads_before_posting
 from acx.member.static import Keys, KeysOfExchange, SealedKeys, Site, StaticFeed
 from acx.member.sync import Copy, Progress, Synced, sync
 from acx.member.tunnel import Hop, parse_hop
@@ -941,14 +941,16 @@ class Member:
         closed before anything is posted.
         """
         with self.wallet() as wallet, self.replica() as replica:
-            read = at_once or reads_before_posting(replica.synced, time.time())
-            if read:
+            if at_once or reads_before_posting(replica.synced, time.time()):
                 self._read(wallet, replica)
+            shows = reading_shows(
+                replica.synced, replica.synced_before, time.time(), self.settings.delay
+            )
 
             def send() -> Sent:
                 sent = self._outbox(wallet, replica).send(at_once=at_once, progress=progress)
                 posted = bool(sent.acknowledged or sent.failed)
-                return msgspec.structs.replace(sent, read=read and posted)
+                return msgspec.structs.replace(sent, read=shows and posted)
 
             yield wallet, replica, send
 

@@ -79,7 +79,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         waiting: messages still to go.
         stopped: why sending stopped before the outbox was empty; empty if it did not.
         hurried: whether they went at once, so that their times show whose they are.
-        read: whether they went although the log was read just before, which shows it too.
+        read: whether we had just read the log, and read it seldom, which shows it too.
     """
 
     acknowledged: tuple[Message, ...] = ()

@@ -17,6 +17,8 @@ from typing import Final
 
 READ_AFTER_SECONDS: Final = 24 * 3600.0
 """Age of the copy of the log from which a command reads before it posts."""
+SELDOM_SECONDS: Final = 4 * 3600.0
+"""Who reads less often than this shows something by when it does."""
 _SYSTEM_RANDOM: Final = SystemRandom()
 
 
@@ -73,3 +75,16 @@ def reads_before_posting(synced: float, now: float) -> bool:
         now: the moment, likewise.
     """
     return now - synced > READ_AFTER_SECONDS
+
+
+def reading_shows(synced: float, before: float, now: float, delay: float) -> bool:
+    """Whether a member has read so lately, and reads so seldom, that it can be paired with a post.
+
+    Args:
+        synced: when it last read, in seconds since 1970; 0 for never.
+        before: when it read the time before, likewise.
+        now: the moment, likewise.
+        delay: longest wait of the post, in seconds.
+    """
+    usual = synced - before
+    return usual > SELDOM_SECONDS and now - synced < SELDOM_SECONDS and delay < usual

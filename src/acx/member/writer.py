@@ -235,6 +235,7 @@ class Writer:
     def reached_head(self, now: float) -> None:
         """Note when everything there was had been taken."""
         with database.transaction(self._connection):
+            set_meta(self._connection, "synced_before", meta(self._connection, "synced"))
             set_meta(self._connection, "synced", repr(now).encode())
         if meta(self._connection, "unwiped"):
             self._wipe()
