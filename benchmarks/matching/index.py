@@ -143,8 +143,8 @@ def on_a_replica() -> None:
     for _ in range(3):
         print(f"opened in {timed(lambda: Screener(replica, home=home))}")
     command = [str(Path(sys.executable).with_name("acx")), "check", "--home", str(home)]
-    seconds, megabytes = run_process([*command, "--name", "Wei Zhang"], home / "check.log")
-    print(f"`acx check`, a process of its own: {seconds:.1f} s, {megabytes:,.0f} MB")
+    seconds, _ = run_process([*command, "--name", "Wei Zhang"], home / "check.log")
+    print(f"`acx check`, a process of its own: {seconds:.1f} s")
     checks(Screener(replica, home=home))
     changes(replica, home)
 
@@ -174,11 +174,11 @@ def changes(replica: Replica, home: Path) -> None:
     tell(replica, fresh)
     print(f"{EVENTS} new reports: seen by an open index in {timed(screener.refresh)}")
     print(f"the same, written: {timed(lambda: update(replica))}")
-    for what, account in (("new", fresh[0]), ("old", labelled_rows(REPORTS).subjects)):
+    for what, account in (("a new", fresh[0]), ("an old", labelled_rows(REPORTS).subjects)):
         gone = account if isinstance(account, Account) else by_row(account[500:501])[0]
         tell(replica, [gone], "withdrawn")
         print(
-            f"a {what} report is withdrawn: gone from an open index in {timed(screener.refresh)},"
+            f"{what} report is withdrawn: gone from an open index in {timed(screener.refresh)},"
             f" from the files in {timed(lambda: update(replica))}"
         )
     tell(replica, [gone])
