@@ -24,7 +24,7 @@ from acx.exchange.governance.retention import MAX_INDICES
 from acx.exchange.sequencer.sequencer import Published
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Service
-from acx.exchange.storage.database import SQLITE_FILE
+from acx.exchange.storage.database import KEYS, SQLITE_FILE
 from acx.records.sealed_text import Message, seal_text
 
 Join = Callable[..., Actor]
@@ -257,6 +257,18 @@ def test_postgresqls_log_lets_go_where_it_is_told_to_recycle_nothing(
                 connection.execute(text("SELECT pg_switch_wal()"))
                 connection.execute(text("CHECKPOINT"))
         assert not found_in(write_ahead_log(exchange), k)
+
+
+def test_nothing_waits_for_who_reads_while_tables_are_written_anew(
+    founded_on_postgres: Founded, directory: Path
+) -> None:
+    founded_on_postgres.copy(directory / "home")
+    with Exchange.open(directory / "home") as exchange:
+        database = exchange._database
+        with database.read() as connection:
+            connection.execute(text("SELECT count(*) FROM event_keys"))
+            assert not database.forget_deleted(KEYS)
+        assert database.forget_deleted(KEYS, patience=10)
 
 
 def key_of(exchange: Exchange, index: int) -> bytes:
