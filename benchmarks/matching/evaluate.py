@@ -318,7 +318,7 @@ def _contenders_table(figures: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ] + [
         f"| {name} | {_three(at['recall_at_precision'])} | {_three(at['best_row_only'])} "
-        f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at['megabytes']} | {at['load']} |"
+        f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at['megabytes']} | {at.get('load', '?')} |"
         for name, at in figures.items()
     ]
 
