@@ -21,6 +21,7 @@ from tests.exchange.acting import Actor
 from acx.exchange.issuing.issuer import IssuedCredential
 from acx.exchange.service import Exchange
 from acx.exchange.serving import Following, Service
+from acx.exchange.storage.ledger import load_head
 from acx.records.http_signature import sign_request
 from acx.web.exchange_api.app import build_app
 from acx.web.exchange_api.metrics import Metrics
@@ -62,7 +63,15 @@ class Served:
         actor.token = answer.json()["token"]
         if "credential" in answer.json():
             actor.keep(self.service, IssuedCredential(**answer.json()["credential"]))
+        self.settle()
         return actor
+
+    def settle(self) -> None:
+        """Wait until what is in the rows is published, such as that somebody has joined."""
+        with self.exchange._database.read() as connection:
+            size = load_head(connection).size
+        while self.service.live.newest.size < size:
+            time.sleep(0.002)
 
     def get(self, path: str, actor: Actor | None = None, **headers: str) -> httpx.Response:
         if actor is not None:

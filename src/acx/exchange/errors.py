@@ -77,6 +77,14 @@ class OtherTerms(Refused):
     """Other terms of membership are in force than those that were accepted."""
 
 
+class NoSuchWebhook(Refused):
+    """No webhook of the caller's has this id."""
+
+
+class TooManyWebhooks(Refused):
+    """The member has as many webhooks as it may have."""
+
+
 class MalformedRequest(Refused):
     """The request is not what the protocol describes."""
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import ipaddress
 import os
 import secrets
 import stat
@@ -50,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         sandbox: an exchange to try things on; its origin says so too.
         relays: URLs that pass anonymous posts on, named in every invite.
         witnesses: a C2SP tlog-policy, named in every invite.
+        webhook_networks: networks that are not public, such as `10.1.0.0/16`, to which members'
+            webhooks may lead all the same, also without TLS.
         terms: version of the terms of membership in force.
         invite_days: how long an invite can be used.
         invites_daily: invites a day to roles that say something in the log; more take four eyes.
@@ -71,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sandbox: bool = False
     relays: Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(max_length=16)] = ()
     witnesses: Annotated[str, Meta(max_length=8192)] = ""
+    webhook_networks: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)
+    ] = ()
     terms: Annotated[str, Meta(min_length=1, max_length=64)] = "1"
     invite_days: Annotated[int, Meta(ge=1, le=365)] = 14
     invites_daily: Annotated[int, Meta(ge=0)] = 50
@@ -159,9 +165,12 @@ class Home:
 
     def _checked(self, tree: dict[str, object]) -> Settings:
         try:
-            return msgspec.convert(tree, Settings)
-        except msgspec.ValidationError as error:
+            settings = msgspec.convert(tree, Settings)
+            for network in settings.webhook_networks:
+                ipaddress.ip_network(network)
+        except (msgspec.ValidationError, ValueError) as error:
             raise HomeError(f"{self.path / CONFIG_FILE}: {error}") from None
+        return settings
 
     def write_settings(self, settings: Settings) -> None:
         """Write `config.toml`."""

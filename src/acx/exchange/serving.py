@@ -43,6 +43,7 @@ from acx.exchange.sequencer.publisher import CachedReader
 from acx.exchange.sequencer.sequencer import Published, Sequencer
 from acx.exchange.storage.database import Database
 from acx.exchange.storage.ledger import newest_checkpoint
+from acx.exchange.webhooks.service import WebhookService
 from acx.exchange.witnessing.collector import Collector
 from acx.exchange.witnessing.policy import read_policy
 from acx.log.checkpoint import Checkpoint
@@ -210,6 +211,7 @@ class Service(Reading, AbstractContextManager["Service"]):
         issuer: issues credentials.
         accused: answers those who may be in the record.
         texts: takes what belongs to answers and not into the log.
+        webhooks: posts what is new to members that ask for it.
     """
 
     def __init__(
@@ -264,6 +266,11 @@ class Service(Reading, AbstractContextManager["Service"]):
         self.accused = Accused(decisions)
         self.texts = Texts(decisions)
         self._daily = DailyThread(decisions)
+        self.webhooks = WebhookService(
+            home, settings, database, lambda: self.live.newest, clock=clock
+        )
+        self.live.listen(self.webhooks.dispatcher.wake)
+        self.webhooks.dispatcher.start()
 
     def __exit__(
         self,
@@ -281,6 +288,7 @@ class Service(Reading, AbstractContextManager["Service"]):
     def close(self) -> None:
         """Finish the commit in hand and stop."""
         self._daily.stop()
+        self.webhooks.dispatcher.stop()
         self.accused.close()
         self.issuer.stop()
         self.live.close()

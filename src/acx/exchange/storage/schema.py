@@ -27,7 +27,7 @@ _HOUR: Final = String(14)
 _ID: Final = String(26)
 _KEY: Final = String(44)
 
-VERSION: Final = "0005"
+VERSION: Final = "0006"
 """Of these tables: the last of `migrations.versions`."""
 
 metadata: Final = MetaData()
@@ -194,6 +194,29 @@ refusals: Final = Table(
     Column("act", String(32), nullable=False),
     Column("target", String(128), nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    # Where members want what is new posted to. What waits for them is not stored: see `after`.
+    Column("id", _ID, primary_key=True),
+    Column("member", _ID, nullable=False),
+    Column("url", String(1024), nullable=False),
+    # Under a key that is in the operator's home alone, as is the one before it.
+    Column("secret", LargeBinary, nullable=False),
+    Column("old_secret", LargeBinary),
+    Column("old_until", BigInteger, nullable=False, server_default="0"),
+    # The last entry that was taken; and the index after the last one of the post under way.
+    Column("after", BigInteger, nullable=False),
+    Column("stop", BigInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failing_since", BigInteger, nullable=False, server_default="0"),
+    Column("due", BigInteger, nullable=False, server_default="0"),
+    Column("problem", String(256), nullable=False, server_default=""),
+    Column("dead", Integer, nullable=False, server_default="0"),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Index("webhooks_member", "member"),
 )
 
 filings: Final = Table(

@@ -32,6 +32,8 @@ from acx.exchange.serving import (
     Service,
     encode_page,
 )
+from acx.exchange.webhooks.endpoints import NewWebhook, Replay
+from acx.exchange.webhooks.service import WebhookService
 from acx.log.checkpoint import Checkpoint
 from acx.log.errors import LogError, MissingFile
 from acx.log.tiles import parse_path
@@ -42,6 +44,7 @@ from acx.web.exchange_api.limits import (
     JOINS,
     MAX_SMALL_BODY,
     READS,
+    TESTS,
     TEXTS,
     Allowance,
     bounded,
@@ -82,7 +85,7 @@ def build_app(service: Service | Following, metrics: Metrics | None = None) -> S
     metrics = metrics or Metrics(service)
     api = _Api(service, metrics)
     routes = [
-        *(_writing(service) if isinstance(service, Service) else _NO_WRITING),
+        *(_writing(service, api.admit) if isinstance(service, Service) else _NO_WRITING),
         Route("/v1/events", api.entries, methods=["GET"]),
         Route("/v1/keys", api.keys, methods=["GET"]),
         Route("/v1/stream", api.stream, methods=["GET"]),
@@ -103,13 +106,20 @@ def build_app(service: Service | Following, metrics: Metrics | None = None) -> S
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _writing(service: Service) -> list[Route]:
+def _writing(service: Service, admit: Callable[[str], Awaitable[Member]]) -> list[Route]:
     api = _WritingApi(service)
+    hooks = _WebhookApi(service.webhooks, admit)
     return [
         Route("/v1/join", api.join, methods=["POST"]),
         Route("/v1/credentials", api.credential, methods=["POST"]),
         Route("/v1/events", api.post, methods=["POST"]),
         Route("/v1/disputes/texts", api.text, methods=["POST"]),
+        Route("/v1/webhooks", hooks.create, methods=["POST"]),
+        Route("/v1/webhooks", hooks.list, methods=["GET"]),
+        Route("/v1/webhooks/{id}", hooks.delete, methods=["DELETE"]),
+        Route("/v1/webhooks/{id}/test", hooks.test, methods=["POST"]),
+        Route("/v1/webhooks/{id}/rotate", hooks.rotate, methods=["POST"]),
+        Route("/v1/webhooks/{id}/replay", hooks.replay, methods=["POST"]),
         *dispute_routes(service.accused, service.settings),
     ]
 
@@ -123,6 +133,8 @@ _NO_WRITING: Final = [
         Route(path, _elsewhere, methods=["POST"])
         for path in ("/v1/join", "/v1/credentials", "/v1/events", "/v1/disputes/texts")
     ),
+    Route("/v1/webhooks", _elsewhere, methods=["GET", "POST"]),
+    Route("/v1/webhooks/{path:path}", _elsewhere, methods=["POST", "DELETE"]),
     Route("/dispute", _elsewhere, methods=["GET", "POST"]),
     Route("/dispute/{page}", _elsewhere, methods=["GET", "POST"]),
 ]
@@ -199,6 +211,52 @@ class _WritingApi(_Threads):
             body=body,
             now=int(time.time()),
         ).key
+
+
+class _WebhookApi(_Threads):
+    def __init__(self, webhooks: WebhookService, admit: Callable[[str], Awaitable[Member]]) -> None:
+        # Threads of its own: a test waits for somebody else's server.
+        super().__init__()
+        self._webhooks = webhooks
+        self._admit = admit
+        self._tests = Allowance(TESTS)
+
+    async def create(self, request: Request) -> Response:
+        """Have what is new posted somewhere."""
+        member = await self._admit(_bearer(request))
+        body = await bounded(request.stream(), MAX_SMALL_BODY)
+        made = await self._run(self._webhooks.create, member, _decoded(body, NewWebhook))
+        return _json(made)
+
+    async def list(self, request: Request) -> Response:
+        """How a member's webhooks stand."""
+        member = await self._admit(_bearer(request))
+        return _json(await self._run(self._webhooks.list, member))
+
+    async def delete(self, request: Request) -> Response:
+        """Have nothing posted there any more."""
+        member = await self._admit(_bearer(request))
+        await self._run(self._webhooks.delete, member, request.path_params["id"])
+        return Response(status_code=204, headers=_NEVER_STORED)
+
+    async def test(self, request: Request) -> Response:
+        """See whether a post arrives."""
+        member = await self._admit(_bearer(request))
+        self._tests.spend(member.id)
+        return _json(await self._run(self._webhooks.test, member, request.path_params["id"]))
+
+    async def rotate(self, request: Request) -> Response:
+        """Take another secret."""
+        member = await self._admit(_bearer(request))
+        return _json(await self._run(self._webhooks.rotate, member, request.path_params["id"]))
+
+    async def replay(self, request: Request) -> Response:
+        """Have it posted again."""
+        member = await self._admit(_bearer(request))
+        body = await bounded(request.stream(), MAX_SMALL_BODY)
+        asked = _decoded(body or b"{}", Replay)
+        name = request.path_params["id"]
+        return _json(await self._run(self._webhooks.replay, member, name, asked))
 
 
 class _Api(_Threads):

@@ -15,6 +15,7 @@ MAX_SMALL_BODY: Final = 16 * 1024
 READS: Final = Rate(per_second=50, burst=500)
 CREDENTIALS: Final = Rate(per_second=1, burst=50)
 JOINS: Final = Rate(per_second=5, burst=100)
+TESTS: Final = Rate(per_second=0.1, burst=5)
 TEXTS: Final = Rate(per_second=5, burst=100)
 
 

@@ -12,6 +12,14 @@ from acx.exchange.admission.invites import Joined, JoinRequest
 from acx.exchange.governance.texts import TextRequest, TextTaken
 from acx.exchange.intake.intake import Acknowledgement, PostRequest
 from acx.exchange.issuing.issuer import CredentialRequestBody, IssuedCredential
+from acx.exchange.webhooks.endpoints import (
+    NewWebhook,
+    Replay,
+    Tested,
+    Webhook,
+    Webhooks,
+    WebhookWithSecret,
+)
 from acx.web.exchange_api.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
 from acx.web.taxii.openapi import BASIC, taxii_paths
 
@@ -62,6 +70,12 @@ _LAST_EVENT: Final[Json] = {
     "description": "Takes the place of `after`.",
     "schema": {"type": "integer", "minimum": -1},
 }
+_WEBHOOK: Final[Json] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "maxLength": 26},
+}
 _PATH: Final[Json] = {
     "name": "path",
     "in": "path",
@@ -83,6 +97,12 @@ def openapi_document() -> Json:
         TextRequest,
         TextTaken,
         Page,
+        NewWebhook,
+        WebhookWithSecret,
+        Webhook,
+        Webhooks,
+        Replay,
+        Tested,
         Problem,
     )
     schemas, components = msgspec.json.schema_components(
@@ -154,6 +174,43 @@ def openapi_document() -> Json:
                     parameters=[_AFTER, _LAST_EVENT],
                 )
             },
+            "/v1/webhooks": {
+                "post": _operation(
+                    "Have what is new posted to an address; the secret is shown this once.",
+                    bearer,
+                    of[WebhookWithSecret],
+                    body=of[NewWebhook],
+                ),
+                "get": _operation("How the webhooks stand.", bearer, of[Webhooks]),
+            },
+            "/v1/webhooks/{id}": {
+                "delete": _operation("Post there no more.", bearer, None, parameters=[_WEBHOOK])
+            },
+            "/v1/webhooks/{id}/test": {
+                "post": _operation(
+                    "Post something that says nothing, now.",
+                    bearer,
+                    of[Tested],
+                    parameters=[_WEBHOOK],
+                )
+            },
+            "/v1/webhooks/{id}/rotate": {
+                "post": _operation(
+                    "Sign with another secret, and for a day with the old one too.",
+                    bearer,
+                    of[WebhookWithSecret],
+                    parameters=[_WEBHOOK],
+                )
+            },
+            "/v1/webhooks/{id}/replay": {
+                "post": _operation(
+                    "Post again from some place on; a dead one from where it stopped.",
+                    bearer,
+                    of[Webhook],
+                    body=of[Replay],
+                    parameters=[_WEBHOOK],
+                )
+            },
             "/checkpoint": {"get": _public("The signed head.", "text/plain; charset=utf-8")},
             "/cosigned": {
                 "get": _public(
@@ -187,7 +244,7 @@ def openapi_document() -> Json:
 def _operation(
     summary: str,
     security: list[Json],
-    answer: Json,
+    answer: Json | None,
     *,
     body: Json | None = None,
     media_type: str = "application/json",
@@ -197,7 +254,7 @@ def _operation(
         "summary": summary,
         "security": security,
         "responses": {
-            "200": {"description": "Done.", "content": {media_type: {"schema": answer}}},
+            **_done(answer, media_type),
             "default": {
                 "description": "A problem.",
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -212,6 +269,12 @@ def _operation(
     if parameters:
         operation["parameters"] = parameters
     return operation
+
+
+def _done(answer: Json | None, media_type: str) -> Json:
+    if answer is None:
+        return {"204": {"description": "Done."}}
+    return {"200": {"description": "Done.", "content": {media_type: {"schema": answer}}}}
 
 
 def _public(

@@ -53,6 +53,8 @@ PROBLEMS: Final[dict[type[AcxError], ProblemType]] = {
     errors.OtherTerms: ProblemType("other-terms", 409, "Other terms are in force"),
     errors.MalformedRequest: ProblemType("malformed-request", 400, "Not a request of the protocol"),
     errors.TooLarge: ProblemType("too-large", 413, "The request is too large"),
+    errors.NoSuchWebhook: ProblemType("unknown-webhook", 404, "No webhook of the caller's"),
+    errors.TooManyWebhooks: ProblemType("too-many-webhooks", 409, "No more webhooks"),
     errors.EventRefused: ProblemType("event-refused", 422, "The log does not take the event"),
     errors.InvalidEvent: ProblemType("invalid-event", 422, "Not an event, or not its key's"),
     errors.WrongContexts: ProblemType("wrong-contexts", 422, "Other tags than the type needs"),
