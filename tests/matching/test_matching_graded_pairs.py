@@ -56,6 +56,23 @@ def test_the_closer_and_the_rarer_name_weighs_more(
     assert name_weight(*better)[1] > name_weight(*worse)[1]
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("Via Matteotti, 3, Catania", "Via Matteotti 3, 95100 Catania, Italia", "same"),
+        ("12 Long Lane, Leeds", "Long Lane 12, Leeds LS1 4AP", "same"),
+        ("Via Matteotti, 3, Catania", "Piazza Milano 3, 58699 Catania", "building"),
+        ("21-14 Umeda, Shibuya-ku, Fukuoka", "14-40 Umeda, Shibuya-ku, Fukuoka", "building"),
+    ],
+    ids=["with a postcode", "number first", "another street", "another number of two"],
+)
+def test_an_address_is_the_same_only_where_street_and_numbers_are(
+    left: str, right: str, level: str
+) -> None:
+    weights = explain(Account(address=(left,)), Account(address=(right,))).weights
+    assert [each.comparison for each in weights if each.field == "address"] == [level]
+
+
 @pytest.mark.parametrize("pair", account_pairs(), ids=lambda pair: str(pair["case"]))
 def test_accounts_reach_the_level_that_their_evidence_deserves(pair: dict[str, object]) -> None:
     left = account(pair["left"], id="a")  # type: ignore[arg-type]

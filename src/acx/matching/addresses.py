@@ -313,7 +313,8 @@ def compare_addresses(
         bits = words + numbers
         if street + 0.5 * numbers < bits:
             bits = street + 0.5 * numbers
-        if same_unit and 2 * agree_words >= fewer:
+        # One word beside the number, of two or more, may be the town.
+        if same_unit and 2 * agree_words > fewer and not _other_number(have_a, have_b, agree):
             return bits, SAME
         return min(street, bits), BUILDING
     if whole:
@@ -330,6 +331,13 @@ def compare_addresses(
 @inner
 def _some(counts: int, kind: int) -> bool:
     return (counts >> (8 * kind)) & 255 > 0
+
+
+@inner
+def _other_number(have_a: int, have_b: int, agree: int) -> bool:
+    """Whether both have a number that the other has not."""
+    numbers_a, numbers_b = (have_a >> (8 * NUMBER)) & 255, (have_b >> (8 * NUMBER)) & 255
+    return min(numbers_a, numbers_b) > (agree >> (8 * NUMBER)) & 255
 
 
 @inner

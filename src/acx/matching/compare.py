@@ -113,12 +113,15 @@ def _weigh_together(outcome: F64, made_of_name: int, accounts: float) -> None:
             outcome[BITS, HANDLE], outcome[LEVEL, HANDLE] = 0.0, ABSENT
         if outcome[LEVEL, WEBSITE] == MAIL_DOMAIN:
             outcome[BITS, WEBSITE], outcome[LEVEL, WEBSITE] = 0.0, ABSENT
-    if outcome[BITS, NAME] > 0:
+    for field in (EMAIL, HANDLE):
         # Names that agree make mailboxes agree that are made of them: that is said already.
-        for field in (EMAIL, HANDLE):
-            most = FROM_NAME_BITS if made_of_name & (1 << field) else LIKE_NAME_BITS
-            if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
-                outcome[BITS, field] = most
+        most = np.inf
+        if outcome[BITS, NAME] > 0:
+            most = LIKE_NAME_BITS
+        if made_of_name & (1 << field) and outcome[BITS, NAME] + outcome[BITS, RELATED_NAME] > 0:
+            most = FROM_NAME_BITS
+        if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
+            outcome[BITS, field] = most
     if outcome[LEVEL, NAME] == names.SHARED:
         # Relatives explain together what each field of a household counts apart.
         most = HOUSEHOLD_BITS + np.log2(max(accounts, SMALLEST_CROWD))

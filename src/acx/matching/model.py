@@ -129,8 +129,8 @@ FIELDS: Final = (
     Field(
         "name",
         (
-            Level("same", 0.38, 25, belief=0.8),
-            Level("similar", 0.22, 23, belief=0.85),
+            Level("same", 0.38, 23.5, belief=0.8),
+            Level("similar", 0.22, 22, belief=0.85),
             Level("part", 0.16, 20.5, belief=0.8),
             Level("shared", 0.12, 8),
         ),
