@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.member.processes import FAST
 from tests.member.test_member_report import row
 
 from acx.member.client import ExchangeClient
+from acx.member.contribute import outcome
 from acx.member.home import Member
 from acx.member.outbox import Sent
 from acx.member.recovery import mark_restored
@@ -25,11 +27,13 @@ from acx.member.server_sent import ServerSentEvent
 from acx.member.spacing import (
     READ_AFTER_SECONDS,
     Spacing,
+    follow_ups_from,
     reading_shows,
     reads_before_posting,
 )
 from acx.member.watch import NOTED_SECONDS, Connected, Disconnected, watch
 from acx.member.writer import writing
+from acx.records.event import Outcome
 
 HOUR = 3600.0
 
@@ -168,3 +172,33 @@ def test_one_who_stays_connected_has_no_old_copy_however_quiet_the_log_is(
         assert replica.synced == 1e9
         assert isinstance(next(items), Disconnected)
         assert replica.synced == 1e9 + NOTED_SECONDS + HOUR
+
+
+def test_a_follow_up_waits_until_others_have_read_what_it_follows_and_holds_up_nothing(
+    exchange: LyingExchange, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = exchange.report("somebody")
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    exchange.entries[-1].at = f"{hour:%Y-%m-%dT%HZ}"
+    member.sync()
+    waited: list[tuple[float, int]] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append((seconds, asked(exchange).count("POST /v1/events")))
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    held = Member.open(member.home, FAST | {"delay": 1e-6})
+    with held.wallet() as wallet:
+        outcome(wallet, fresh, Outcome(outcome="blocked"))
+    done = held.report([row(1)])
+    assert done.sent is not None
+    assert {message.type for message in done.sent.acknowledged} == {"report", "outcome"}
+    (long, before), *more = [(wait, posts) for wait, posts in waited if wait > 1]
+    assert not more
+    assert before == 1
+    assert long == pytest.approx(follow_ups_from(hour.timestamp()) - time.time(), abs=60)
+    assert HOUR - 60 < long <= 2 * HOUR
+    waited.clear()
+    again = exchange.report("somebody else")
+    held.outcome([(again, "blocked")], at_once=True)
+    assert not [wait for wait, _ in waited if wait > 1]

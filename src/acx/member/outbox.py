@@ -16,7 +16,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -28,7 +28,7 @@ from acx.member.client import Acknowledgement
 from acx.member.errors import BadAnswer, BadReceipt, ContributionError, ExchangeError, Refused
 from acx.member.recovery import day_of, restored_on
 from acx.member.replica import Replica
-from acx.member.spacing import DEFAULT, Spacing
+from acx.member.spacing import DEFAULT, Spacing, follow_ups_from
 from acx.member.trusted_log import TrustedLog
 from acx.member.wallet import Contribution, Message, Wallet
 from acx.records.event import (
@@ -40,8 +40,11 @@ from acx.records.event import (
     sign_event,
     stand_context,
 )
+from acx.records.issuer_keys import parse_hour
 
 LOCK_FILE: Final = "sending"
+FOLLOWING: Final = frozenset({"corroboration", "outcome"})
+"""Types that say something about a report of somebody else's."""
 RATE_ATTEMPTS: Final = 20
 """Rate tags tried for one report, where another wallet of ours has used some."""
 PASSING: Final = frozenset({408, 425, 429})
@@ -148,9 +151,9 @@ class Outbox:
             still = self._unsettled() if progress is not None else Counter()
             while ready := self._wallet.next_to_send():
                 done = len(acknowledged) + len(failed)
-                message = self._wallet.message(self._random.choice(ready))
+                message, early = self._next(ready, at_once=at_once)
                 if progress is not None:
-                    seconds = self._spacing.expected(still, message.type, first=not done)
+                    seconds = early + self._spacing.expected(still, message.type, first=not done)
                     total = done + self._wallet.count_unsettled()
                     progress(done, total, 0.0 if at_once else seconds)
                     still[message.type] -= 1
@@ -158,7 +161,7 @@ class Outbox:
                     self._prepare(message)
                     if not at_once:
                         wait = self._spacing.wait(message.type, first=not done, random=self._random)
-                        self._sleep(wait)
+                        self._sleep(early + wait)
                     settled = self._send(message)
                 except (ExchangeError, ContributionError) as error:
                     stopped = str(error)
@@ -175,6 +178,30 @@ class Outbox:
             stopped=stopped,
             hurried=at_once and done > 0,
         )
+
+    def _next(self, ready: Sequence[int], *, at_once: bool) -> tuple[Message, float]:
+        """What leaves next, drawn from what may leave now, and for how many seconds it may not."""
+        soonest: tuple[Message, float] | None = None
+        for identifier in self._random.sample(ready, len(ready)):
+            message = self._wallet.message(identifier)
+            early = 0.0 if at_once else self._too_early(message)
+            if soonest is None or early < soonest[1]:
+                soonest = message, early
+            if not early:
+                break
+        assert soonest is not None  # noqa: S101 -- something is ready
+        return soonest
+
+    def _too_early(self, message: Message) -> float:
+        """For how many seconds others may not have read the report that a message follows."""
+        if message.type not in FOLLOWING or message.state == "sent" or not self._spacing.delay:
+            return 0.0
+        report = self._wallet.contribution(message.contribution).report
+        view = self._replica.report(report)
+        if view is None:
+            return 0.0
+        hour = parse_hour(self._replica.entry(view.first_index).at)
+        return max(0.0, follow_ups_from(hour.timestamp()) - self._clock())
 
     def _send(self, message: Message) -> Message:
         """Send one message, until it is settled either way."""

@@ -1,10 +1,11 @@
 """When posts leave, so that their times do not tell whose they are.
 
-Two things could tell it. What a member does under its own name just before: so a command that posts
-reads nothing, unless the copy of the log is older than a day, and its first post waits for a random
-time. And that posts come together: so those after the first wait for exponential gaps, which look
-the same however long they have lasted. `benchmarks/anonymity` measures what this hides, and what
-it does not.
+Three things could tell it. What a member does under its own name just before: so a command that
+posts reads nothing, unless the copy of the log is older than a day, and its first post waits for a
+random time. That posts come together: so those after the first wait for exponential gaps, which
+look the same however long they have lasted. And that only who has read a report can corroborate it:
+so that waits until others have read it too. `benchmarks/anonymity` measures what this hides, and
+what it does not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from typing import Final
 
 READ_AFTER_SECONDS: Final = 24 * 3600.0
 """Age of the copy of the log from which a command reads before it posts."""
+_HOUR_SECONDS: Final = 3600.0
+FOLLOW_UPS_AFTER_SECONDS: Final = 3600.0
+"""Age of a report from which a corroboration or an outcome leaves: members that read by the clock
+have read it by then, so that those who have not are not left out as the sender."""
 SELDOM_SECONDS: Final = 4 * 3600.0
 """Who reads less often than this shows something by when it does."""
 _SYSTEM_RANDOM: Final = SystemRandom()
@@ -65,6 +70,15 @@ class Spacing:
 
 
 DEFAULT: Final = Spacing()
+
+
+def follow_ups_from(hour: float) -> float:
+    """From when corroborations and outcomes of a report leave, in seconds since 1970.
+
+    Args:
+        hour: when the log took the report, to the hour as its entry says, likewise.
+    """
+    return hour + _HOUR_SECONDS + FOLLOW_UPS_AFTER_SECONDS
 
 
 def reads_before_posting(synced: float, now: float) -> bool:
