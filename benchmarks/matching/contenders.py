@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -23,6 +23,20 @@ ACX: Final = (sys.executable, "-m", "benchmarks.matching.acx_match")
 ACX_PAIRS: Final = (sys.executable, "-m", "benchmarks.matching.acx_pairs")
 
 
+class Cost(NamedTuple):
+    """What a process took.
+
+    Attributes:
+        seconds: on the clock.
+        megabytes: peak resident memory.
+        processors: seconds of processors, which other work on the machine changes little.
+    """
+
+    seconds: float
+    megabytes: float
+    processors: float
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One contender's hits, and what they cost.
@@ -30,14 +44,12 @@ class Run:
     Attributes:
         name: who.
         hits: judged hits.
-        seconds: wall time, from start of the process to its end, files read and written.
-        megabytes: peak resident memory.
+        cost: from start of the process to its end, files read and written.
     """
 
     name: str
     hits: pl.DataFrame
-    seconds: float
-    megabytes: float
+    cost: Cost
 
 
 class ContenderFailed(Exception):
@@ -46,19 +58,17 @@ class ContenderFailed(Exception):
 
 def contend(name: str, command: Sequence[str], data: Labelled) -> Run:
     """Run a contender and judge what it found."""
-    hits, seconds, megabytes = run_program(name, command, data.folder)
-    return Run(name, scoring.judged(hits, data), seconds, megabytes)
+    hits, cost = run_program(name, command, data.folder)
+    return Run(name, scoring.judged(hits, data), cost)
 
 
-def run_program(
-    name: str, command: Sequence[str], folder: Path
-) -> tuple[pl.DataFrame, float, float]:
-    """Run a contender on a folder's files: its hits, seconds, and peak megabytes."""
+def run_program(name: str, command: Sequence[str], folder: Path) -> tuple[pl.DataFrame, Cost]:
+    """Run a contender on a folder's files: its hits, and what they cost."""
     out = hits_file(name, folder)
     out.unlink(missing_ok=True)
     files = [str(folder / "subjects.parquet"), str(folder / "sellers.parquet"), str(out)]
-    seconds, megabytes = run_process([*command, *files], out.with_suffix(".log"))
-    return pl.read_parquet(out), seconds, megabytes
+    cost = run_process([*command, *files], out.with_suffix(".log"))
+    return pl.read_parquet(out), cost
 
 
 def hits_file(name: str, folder: Path) -> Path:
@@ -66,8 +76,8 @@ def hits_file(name: str, folder: Path) -> Path:
     return folder / f"hits-{name.replace(' ', '-')}.parquet"
 
 
-def run_process(command: Sequence[str], log: Path) -> tuple[float, float]:
-    """Run a command to its end: seconds, and peak resident megabytes."""
+def run_process(command: Sequence[str], log: Path) -> Cost:
+    """Run a command to its end."""
     started = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -81,7 +91,7 @@ def run_process(command: Sequence[str], log: Path) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise ContenderFailed(f"{command[0]} failed, see {log}")
-    return seconds, usage.ru_maxrss / 1024
+    return Cost(seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def peers() -> Mapping[str, Sequence[str]]:

@@ -23,6 +23,7 @@ from benchmarks.matching import charts, published, scoring
 from benchmarks.matching.contenders import (
     ACX,
     ACX_PAIRS,
+    Cost,
     Run,
     contend,
     hits_file,
@@ -45,8 +46,9 @@ def report(run: Run, data: Labelled, *, details: bool) -> dict[str, Any]:
     every = scoring.curve(run.hits, come_backs)
     best = scoring.curve(scoring.best_of_each(run.hits), come_backs)
     figures: dict[str, Any] = {
-        "seconds": round(run.seconds, 2),
-        "megabytes": round(run.megabytes),
+        "seconds": round(run.cost.seconds, 2),
+        "processors": round(run.cost.processors, 2),
+        "megabytes": round(run.cost.megabytes),
         "load": round(os.getloadavg()[0], 1),
         "recall_at_precision": {str(p): every.recall_at(p) for p in scoring.PRECISIONS},
         "best_row_only": {str(p): best.recall_at(p) for p in scoring.PRECISIONS},
@@ -56,7 +58,8 @@ def report(run: Run, data: Labelled, *, details: bool) -> dict[str, Any]:
     alone = " / ".join(f"{best.recall_at(p):.3f}" for p in scoring.PRECISIONS)
     print(
         f"{run.name:<22} recall at precision .99/.97/.95: {recalls}   best row only: {alone}   "
-        f"F1 {every.best_f1:.3f}   {run.seconds:.1f} s   {run.megabytes:.0f} MB"
+        f"F1 {every.best_f1:.3f}   {run.cost.seconds:.1f} s, CPU {run.cost.processors:.1f} s   "
+        f"{run.cost.megabytes:.0f} MB"
     )
     if "level" in run.hits.columns:
         figures["levels"] = levels(run, data)
@@ -205,7 +208,8 @@ def side_by_side(what: str, data: Labelled, known: Rows | None = None) -> Rows:
         hits = hits_file(name, data.folder)
         if before.get("files") == data.folder.name and hits.exists():
             found = scoring.judged(pl.read_parquet(hits), data)
-            runs.append(Run(name, found, before["seconds"], before["megabytes"]))
+            cost = Cost(before["seconds"], before["megabytes"], before.get("processors", 0.0))
+            runs.append(Run(name, found, cost))
             figures[name] = before
         else:
             runs.append(contend(name, command, data))
@@ -274,8 +278,8 @@ def results_page(figures: dict[str, Any]) -> str:
         "# Results",
         "",
         f"Written by `python -m benchmarks.matching.evaluate --all` on {figures['machine']}.",
-        "`load` is the machine's while a contender ran: above 2 there was other work on the",
-        "cores, and it would have been faster alone.",
+        "`s` is the clock's, `CPU s` the processors'; `load` is the machine's meanwhile: above 2",
+        "there was other work on the cores, and the clock's would have been less alone.",
     ]
     for what, found in figures["acx"].items():
         lines += [
@@ -314,11 +318,12 @@ def results_page(figures: dict[str, Any]) -> str:
 def _contenders_table(figures: dict[str, Any]) -> list[str]:
     recalls = "recall at precision .99 / .97 / .95"
     return [
-        f"| contender | {recalls} | best row only | best F1 | s | MB | load |",
-        "|---|---|---|---|---|---|---|",
+        f"| contender | {recalls} | best row only | best F1 | s | CPU s | MB | load |",
+        "|---|---|---|---|---|---|---|---|",
     ] + [
         f"| {name} | {_three(at['recall_at_precision'])} | {_three(at['best_row_only'])} "
-        f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at['megabytes']} | {at.get('load', '?')} |"
+        f"| {at['best_f1']:.3f} | {at['seconds']:.1f} | {at.get('processors', '?')} "
+        f"| {at['megabytes']} | {at.get('load', '?')} |"
         for name, at in figures.items()
     ]
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import sys
 import time
@@ -143,8 +142,8 @@ def on_a_replica() -> None:
     for _ in range(3):
         print(f"opened in {timed(lambda: Screener(replica, home=home))}")
     command = [str(Path(sys.executable).with_name("acx")), "check", "--home", str(home)]
-    seconds, _ = run_process([*command, "--name", "Wei Zhang"], home / "check.log")
-    print(f"`acx check`, a process of its own: {seconds:.1f} s")
+    cost = run_process([*command, "--name", "Wei Zhang"], home / "check.log")
+    print(f"`acx check`, a process of its own: {Taken(cost.seconds, cost.processors)}")
     checks(Screener(replica, home=home))
     changes(replica, home)
 
@@ -211,9 +210,7 @@ def screening() -> None:
     for rows in SELLERS:
         out = home / "hits.parquet"
         command = [acx, "screen", str(sellers_of(rows)), "--home", str(home), "--out", str(out)]
-        before = processors_of_children()
-        seconds, megabytes = run_process(command, home / "screen.log")
-        processors = processors_of_children() - before
+        seconds, megabytes, processors = run_process(command, home / "screen.log")
         hits = pl.read_parquet(out)
         levels = dict(hits.group_by("level").len().iter_rows())
         print(
@@ -222,12 +219,6 @@ def screening() -> None:
             f" peak {megabytes:,.0f} MB;"
             f" {json.dumps(levels, sort_keys=True)}"
         )
-
-
-def processors_of_children() -> float:
-    """Seconds of processors that ended processes have taken."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def crowd() -> None:

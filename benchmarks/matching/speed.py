@@ -34,7 +34,7 @@ def run(rows: int) -> None:
         out = data.folder / f"hits-cli.{suffix}"
         files = [data.folder / f"{name}.{suffix}" for name in ("sellers", "subjects")]
         command = [str(Path(sys.executable).with_name("acx")), "match", str(files[0])]
-        seconds, megabytes = run_process(
+        cost = run_process(
             [*command, "--against", str(files[1]), "--out", str(out)],
             data.folder / "acx.log",
         )
@@ -44,7 +44,8 @@ def run(rows: int) -> None:
         recalls = " / ".join(f"{curve.recall_at(p):.3f}" for p in scoring.PRECISIONS)
         precision, recall = scoring.at_level(judged, "strong", len(data.truth))
         print(
-            f"{rows:,} x {rows:,} from {suffix}: {seconds:.1f} s, {megabytes:.0f} MB; recall at "
+            f"{rows:,} x {rows:,} from {suffix}: {cost.seconds:.1f} s ({cost.processors:.1f} of "
+            f"processors), {cost.megabytes:.0f} MB; recall at "
             f"precision .99/.97/.95: {recalls}; strong: precision {precision:.4f}, "
             f"recall {recall:.4f}"
         )
