@@ -84,7 +84,7 @@ def main() -> None:
         with Exchange.init(home) as exchange:
             invite = parse_invite(exchange.invite("member"))
             public_key = issuer_public_key(exchange)
-            _fill(exchange)
+            fill(exchange)
         member = Member(invite, Ed25519PrivateKey.generate(), "")
         with serving(home) as (member.url, _):
             token = member.join(public_key)
@@ -97,7 +97,8 @@ def main() -> None:
     draw(runs)
 
 
-def _fill(exchange: Exchange) -> None:
+def fill(exchange: Exchange) -> None:
+    """Append what needs no proof, quickly."""
     act = Planned("act", Act(act="configured", code="benchmark"))
     with exchange._deciding() as connection:  # noqa: SLF001 -- what needs no proof, quickly
         for _ in range(FILL // 500):

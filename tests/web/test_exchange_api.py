@@ -111,6 +111,30 @@ def test_the_checkpoint_and_its_files_are_anyones(exchange: Served, member: Acto
     assert tree_root(leaves) == checkpoint.root
 
 
+def test_caches_keep_files_for_ever_and_ask_for_a_checkpoint_again(
+    exchange: Served, member: Actor
+) -> None:
+    size = exchange.service.published.size
+    tile = f"/tile/0/000.p/{size}"
+    for path, control in (("/checkpoint", "no-cache"), (tile, "public, max-age=604800, immutable")):
+        first = exchange.get(path)
+        tag = first.headers["etag"]
+        assert first.headers["cache-control"] == control
+        assert exchange.get(path).headers["etag"] == tag
+        for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            again = exchange.get(path, **{"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == tag
+            assert again.headers["cache-control"] == control
+        assert exchange.get(path, **{"If-None-Match": '"other"'}).content == first.content
+        assert exchange.http.head(path).headers["content-length"] == str(len(first.content))
+    old = exchange.get("/checkpoint").headers["etag"]
+    post(exchange, member.report(exchange.service))
+    newer = exchange.get("/checkpoint", **{"If-None-Match": old})
+    assert newer.status_code == 200
+    assert newer.headers["etag"] != old
+
+
 @pytest.mark.parametrize(
     "path",
     [

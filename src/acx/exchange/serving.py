@@ -125,8 +125,8 @@ class Reading:
         with self._database.read() as connection:
             return member_of_token(connection, token)
 
-    def log_file(self, path: str) -> Path | bytes:
-        """A tile, entries or a bundle: where it is, or its bytes if a wider file holds them.
+    def log_file(self, path: str) -> bytes:
+        """A tile, entries or a bundle; cut from a wider one, if that alone is left.
 
         Args:
             path: as `acx.log.tiles.parse_path` accepts it.
@@ -134,8 +134,7 @@ class Reading:
         Raises:
             MissingFile: there is no such file.
         """
-        file = self.public / path
-        return file if file.is_file() else self._files.read(path)
+        return self._files.read(path)
 
     def admitted(self, tokens: set[str]) -> set[str]:
         """Those of some tokens that are members' in good standing."""

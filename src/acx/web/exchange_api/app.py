@@ -13,7 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
@@ -35,8 +35,6 @@ from acx.exchange.serving import (
 from acx.exchange.webhooks.endpoints import NewWebhook, Replay
 from acx.exchange.webhooks.service import WebhookService
 from acx.log.checkpoint import Checkpoint
-from acx.log.errors import LogError, MissingFile
-from acx.log.tiles import parse_path
 from acx.records.http_signature import signed_record, verify_request
 from acx.web.dispute_pages import dispute_routes
 from acx.web.exchange_api.limits import (
@@ -49,6 +47,7 @@ from acx.web.exchange_api.limits import (
     Allowance,
     bounded,
 )
+from acx.web.exchange_api.log_files import LogFiles
 from acx.web.exchange_api.metrics import Metrics
 from acx.web.exchange_api.openapi import openapi_document
 from acx.web.exchange_api.problems import (
@@ -67,7 +66,6 @@ THREADS: Final = 4
 BEHIND_SECONDS: Final = 2.0
 """How far one process may be behind another of the same exchange."""
 MAX_PLACE: Final = 2**53 - 1
-_IMMUTABLE: Final = {"Cache-Control": "public, max-age=604800, immutable"}
 _NEVER_STORED: Final = {"Cache-Control": "no-store"}
 
 _Parameters = ParamSpec("_Parameters")
@@ -85,17 +83,19 @@ def build_app(service: Service | Following, metrics: Metrics | None = None) -> S
     metrics = metrics or Metrics(service)
     api = _Api(service, metrics)
     routes = [
+        # First, because they are asked for most.
+        Route("/checkpoint", api.checkpoint, methods=["GET"]),
+        Route("/tile/{path:path}", api.files.file, methods=["GET"]),
+        Route("/bundle/{path:path}", api.files.file, methods=["GET"]),
         *(_writing(service, api.admit) if isinstance(service, Service) else _NO_WRITING),
         Route("/v1/events", api.entries, methods=["GET"]),
         Route("/v1/keys", api.keys, methods=["GET"]),
         Route("/v1/stream", api.stream, methods=["GET"]),
-        Route("/checkpoint", api.checkpoint, methods=["GET"]),
         Route("/cosigned", api.cosigned, methods=["GET"]),
         Route("/healthz", api.healthz, methods=["GET"]),
         Route("/readyz", api.readyz, methods=["GET"]),
         Route("/openapi.json", api.openapi, methods=["GET"]),
         Mount(TAXII, taxii_app(service, api.admit, api.threads, problem_type)),
-        Route("/{path:path}", api.log_file, methods=["GET"]),
     ]
     handlers = {
         AcxError: on_error,
@@ -103,7 +103,10 @@ def build_app(service: Service | Following, metrics: Metrics | None = None) -> S
         ClientDisconnect: _on_disconnect,
         Exception: on_error,
     }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    # An address has one writing.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _writing(service: Service, admit: Callable[[str], Awaitable[Member]]) -> list[Route]:
@@ -265,6 +268,8 @@ class _Api(_Threads):
         self._service = service
         self._metrics = metrics
         self._reads = Allowance(READS)
+        self.files = LogFiles(self._file)
+        self._cosigned = LogFiles(self._file)
         self._streams = Streams(service.live, self._read, self._admitted)
         self._openapi = msgspec.json.encode(openapi_document())
 
@@ -314,28 +319,18 @@ class _Api(_Threads):
     async def checkpoint(self, request: Request) -> Response:
         """The signed head, with cosignatures once there are any."""
         published, cosigned = self._service.published, self._service.cosigned
-        return _note(cosigned if cosigned.size == published.size else published)
+        newest = cosigned if cosigned.size == published.size else published
+        return self.files.checkpoint(newest, request.headers)
 
     async def cosigned(self, request: Request) -> Response:
         """The newest checkpoint that enough witnesses have signed."""
         cosigned = self._service.cosigned
         if not cosigned.note:
             raise NotFound("no checkpoint was cosigned so far")
-        return _note(cosigned)
+        return self._cosigned.checkpoint(cosigned, request.headers)
 
-    async def log_file(self, request: Request) -> Response:
-        """A tile, entries or a bundle."""
-        try:
-            path = parse_path(request.path_params["path"]).path
-        except LogError:
-            raise NotFound("there is nothing at this address: see /openapi.json") from None
-        try:
-            found = await self._run(self._service.log_file, path)
-        except MissingFile:
-            raise NotFound("the log has no such file, or a full one has its place") from None
-        if isinstance(found, bytes):
-            return Response(found, headers=_IMMUTABLE, media_type="application/octet-stream")
-        return FileResponse(found, headers=_IMMUTABLE, media_type="application/octet-stream")
+    async def _file(self, path: str) -> bytes:
+        return await self._run(self._service.log_file, path)
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""
@@ -410,14 +405,6 @@ def _decoded(body: bytes, kind: type[_Request]) -> _Request:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"the body is not what the protocol describes: {error}") from None
-
-
-def _note(checkpoint: Checkpoint) -> Response:
-    return Response(
-        checkpoint.note,
-        headers={"Cache-Control": "no-cache"},
-        media_type="text/plain; charset=utf-8",
-    )
 
 
 def _json(value: msgspec.Struct) -> Response:
