@@ -6,6 +6,7 @@ it simulates an exchange of the same kind itself, with other members, since the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +54,12 @@ class Records:
     Attributes:
         features: commands by members by features.
         sender: of each command, the truth.
+        reports: whether it sent nothing but reports.
     """
 
     features: npt.NDArray[np.float32]
     sender: npt.NDArray[np.int64]
+    reports: npt.NDArray[np.bool_]
 
 
 def records(world: World, periods: range, *, knows_offices: bool = False) -> Records:
@@ -94,6 +97,7 @@ def records(world: World, periods: range, *, knows_offices: bool = False) -> Rec
     return Records(
         np.concatenate([features, nearest, shared], axis=2).astype(np.float32),
         np.array([post.member for post in firsts]),
+        about < 0,
     )
 
 
@@ -150,12 +154,16 @@ def _around(moments: Floats, times: Floats, from_: Floats | None = None) -> tupl
     return times - before, after - times
 
 
-def nearest(asked: Records) -> Verdict:
+Ranks = tuple[Floats, Floats]
+"""Of each command: the share of a first place that its sender got, and its rank."""
+
+
+def nearest(asked: Records) -> Ranks:
     """Name who read last before the command's first post."""
-    return _verdict(-asked.features[:, :, 0], asked.sender)
+    return _ranks(-asked.features[:, :, 0], asked.sender)
 
 
-def learnt(known: Records, asked: Records, seed: int) -> Verdict:
+def learnt(known: Records, asked: Records, seed: int) -> Ranks:
     """Name whom gradient boosting thinks most probable.
 
     Args:
@@ -174,19 +182,32 @@ def learnt(known: Records, asked: Records, seed: int) -> Verdict:
     model = HistGradientBoostingClassifier(max_iter=100, random_state=seed)
     model.fit(rows, right.reshape(-1))
     scores = model.decision_function(asked.features.reshape(-1, asked.features.shape[2]))
-    return _verdict(scores.reshape(-1, MEMBERS), asked.sender)
+    return _ranks(scores.reshape(-1, MEMBERS), asked.sender)
 
 
-def _verdict(scores: npt.NDArray[np.floating[Any]], sender: npt.NDArray[np.int64]) -> Verdict:
-    """How a ranking of the members did; ties share what they would get."""
+def _ranks(scores: npt.NDArray[np.floating[Any]], sender: npt.NDArray[np.int64]) -> Ranks:
+    """Where the senders come among the members; ties share what they would get."""
     own = scores[np.arange(len(sender)), sender][:, None]
     above = (scores > own).sum(axis=1)
     level = (scores == own).sum(axis=1)
-    ranks = above + (level + 1) / 2
-    firsts = np.where(above == 0, 1 / level, 0.0)
-    count = len(sender)
+    return np.where(above == 0, 1 / level, 0.0), above + (level + 1) / 2
+
+
+def verdict(
+    worlds: Sequence[Ranks], these: Sequence[npt.NDArray[np.bool_]] | None = None
+) -> Verdict:
+    """How an attack did.
+
+    Args:
+        worlds: of each what the attack found, by command.
+        these: of each which commands count; all without.
+    """
+    chosen = np.concatenate(these) if these else slice(None)
+    firsts = np.concatenate([first for first, _ in worlds])[chosen]
+    ranks = np.concatenate([rank for _, rank in worlds])[chosen]
+    count = len(ranks)
     share, mean = float(firsts.mean()), float(ranks.mean())
-    spread = 1.96 * float(ranks.std(ddof=1)) / np.sqrt(count)
+    spread = 1.96 * float(ranks.std(ddof=1)) / count**0.5
     return Verdict(count, share, _wilson(share, count), mean, (mean - spread, mean + spread))
 
 

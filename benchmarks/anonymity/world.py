@@ -1,9 +1,10 @@
 """A simulated exchange: what members do, and what the operator can record of it.
 
-The product's own: how long posts wait (`Spacing.wait`), whether a command reads before it posts
-(`reads_before_posting`), from when an issuer key is believed (`believed_from`) and when its
-credential is fetched (`fetching_time`, `LOOK_SECONDS`). Made up, and stated here: who the members
-are, when they work and read, and the clock.
+The product's own: how long posts wait (`Spacing.wait`), from when follow-ups leave
+(`follow_ups_from`), whether a command reads before it posts (`reads_before_posting`), from when an
+issuer key is believed (`believed_from`) and when its credential is fetched (`fetching_time`,
+`LOOK_SECONDS`). Made up, and stated here: who the members are, when they work and read, and the
+clock.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from random import Random
 from typing import Final, Literal
 
 from acx.member.issuer_keys import LOOK_SECONDS, fetching_time
-from acx.member.spacing import Spacing, reads_before_posting
+from acx.member.spacing import Spacing, follow_ups_from, reads_before_posting
 from acx.records.event import IssuerKey
 from acx.records.issuer_keys import (
     PUBLISHED_AHEAD,
@@ -29,8 +30,8 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 MEMBERS: Final = 200
 PERIODS: Final = 10
 RUNS_A_PERIOD: Final = 5.0
-"""Commands that post, a member and quarter on average. All are equally active, so that chance is one
-of two hundred: who knows which stores report much guesses better without any record."""
+"""Commands that post, a member and quarter on average. All are equally active, so that chance is
+one of two hundred: who knows which stores report much guesses better without any record."""
 RELAYS: Final = 3
 START: Final = datetime(2027, 1, 1, tzinfo=UTC)
 _SECONDS_OF_A_POST: Final = 0.3
@@ -193,20 +194,34 @@ def _post(
     if way.reads_beside or reads_before_posting(_synced(seen, at), at):
         seen.reads.insert(bisect_left(seen.reads, at), at)
         at += 1.0
-    for place in range(1 + _geometric(random)):
-        type_, about = "report", -1.0
-        if published and random.random() < 0.4:
-            type_ = random.choice(("corroboration", "corroboration", "outcome"))
-            about = _about(seen, at, published, random)
-            if about < 0:
-                type_ = "report"
+    said = [_said(seen, at, published, random) for _ in range(1 + _geometric(random))]
+    if way.spacing is not None and way.spacing.delay:
+        # What may leave now goes before what others may not have read about.
+        said.sort(key=lambda what: max(at, _from(what[1])))
+    for place, (type_, about) in enumerate(said):
         at += _SECONDS_OF_A_POST
         if way.spacing is not None:
+            if way.spacing.delay:
+                at = max(at, _from(about))
             at += way.spacing.wait(type_, first=not place, random=random)
         address = -1 - random.randrange(RELAYS) if way.relayed else member
         posts.append(Post(at, type_, address, about, run, member))
         if type_ == "report":
             published.append(at)
+
+
+def _said(seen: Seen, at: float, published: list[float], random: Random) -> tuple[str, float]:
+    """What a post says: its type, and when what it is about came into the log."""
+    if published and random.random() < 0.4:
+        about = _about(seen, at, published, random)
+        if about >= 0:
+            return random.choice(("corroboration", "corroboration", "outcome")), about
+    return "report", -1.0
+
+
+def _from(about: float) -> float:
+    """From when a post may leave that is about what was published then."""
+    return follow_ups_from(about // HOUR * HOUR) if about >= 0 else 0.0
 
 
 def _about(seen: Seen, at: float, published: list[float], random: Random) -> float:
