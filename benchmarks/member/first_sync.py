@@ -99,7 +99,7 @@ def _pages() -> tuple[list[bytes], str]:
     frontier = Frontier()
     rendered: list[bytes] = []
     for index in range(ENTRIES):
-        raw, k = _event(rng), rng.randbytes(32)
+        raw, k = signed_report(rng), rng.randbytes(32)
         at = "2026-11-25T02Z"
         frontier.append(hash_leaf(entry_of(k, at, raw)))
         rendered.append(
@@ -115,7 +115,8 @@ def _pages() -> tuple[list[bytes], str]:
     return pages, signer.verifier.vkey
 
 
-def _event(rng: random.Random) -> bytes:
+def signed_report(rng: random.Random) -> bytes:
+    """A report of a key of its own, as canonical bytes."""
     key = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
     number = rng.randrange(10**9)
     report = report_id(public_key_text(key))

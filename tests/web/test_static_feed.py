@@ -28,7 +28,7 @@ from acx.log.fsck import fsck
 from acx.log.merkle import hash_leaf
 from acx.log.note import Verifier
 from acx.log.tiles import DirectoryReader, MemoryReader, grow
-from acx.member import vault
+from acx.member import static, vault
 from acx.member.errors import BadAnswer, Withheld
 from acx.member.home import Member
 from acx.records.event import Act
@@ -249,6 +249,21 @@ def test_a_file_that_was_changed_on_the_way_is_named_and_refused(
         assert contents(member) == [0]
         (target / path).write_bytes(data)
     assert offline(member).sync_from(str(target)).size == size
+
+
+def test_other_processes_prove_as_this_one_does(
+    exchange: Served, member: Member, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(static, "WORTH_PROCESSES", 0)
+    size = exchange.exchange.publish(target).size
+    bundle = target / f"bundle/000.p/{size}"
+    data = bundle.read_bytes()
+    bundle.write_bytes(data[:99] + bytes([data[99] ^ 1]) + data[100:])
+    with pytest.raises(AlteredFile, match="bundle/000"):
+        offline(member).sync_from(str(target))
+    bundle.write_bytes(data)
+    assert offline(member).sync_from(str(target)).size == size
+    assert contents(member)[0] == size
 
 
 def test_another_logs_files_and_none_are_refused(

@@ -14,6 +14,7 @@ What brings tables and matching along is imported where it is used, so that `acx
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -346,7 +347,8 @@ class Member:
                 keys, complete = SealedKeys(files, member_key, origin), True
             except MissingFile:
                 keys, complete = KeysOfExchange(client), False
-            with StaticFeed(files, keys, replica.trust.log_key) as feed:
+            processes = self.settings.threads or os.cpu_count() or 1
+            with StaticFeed(files, keys, replica.trust.log_key, processes=processes) as feed:
                 synced = sync(
                     replica,
                     feed,

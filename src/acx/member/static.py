@@ -7,32 +7,43 @@ not is named. What comes out are pages, which `acx.member.sync` takes as it take
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import multiprocessing
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Raw
 
 from acx.log.authentic import AuthenticTiles
 from acx.log.checkpoint import open_checkpoint
-from acx.log.entry import keys_path, open_sealed, parse_bundle, parse_entries, parse_keys
+from acx.log.entry import (
+    Opened,
+    keys_path,
+    open_sealed,
+    parse_bundle,
+    parse_entries,
+    parse_keys,
+)
 from acx.log.errors import AlteredFile, EntryMismatch, MalformedFile, MissingFile
 from acx.log.merkle import hash_leaf
 from acx.log.note import Verifier
 from acx.log.tiles import CHECKPOINT_PATH, WIDTH, Kind, Tile, TileReader, read_places
 from acx.member.client import ExchangeClient
 from acx.member.errors import BadAnswer, Refused
-from acx.member.wire import Page, WireEntry
+from acx.member.sync import ProvenPage
+from acx.member.trusted_log import Received, event_at, verify_signatures
 from acx.records.reading_key import READERS_PATH, open_page, open_reading_key
 
 COSIGNED_PATH: Final = "cosigned"
 PUBLISHED_PATH: Final = "published"
-AHEAD: Final = 8
+WORTH_PROCESSES: Final = 20_000
+"""Entries to read from which on processes of their own are worth their start."""
+AHEAD: Final = 16
 """Files of 256 places that are fetched ahead, each by a thread of its own."""
 _ABSENT: Final = frozenset({403, 404, 410})
 """Object stores that may not be listed say 403 of what is not there."""
@@ -98,15 +109,17 @@ class KeysOfExchange:
         self._client = client
         self._first = 0
         self._keys: list[bytes | None] = []
+        self._lock = threading.Lock()
 
     def page(self, number: int) -> list[bytes | None]:
         """One page; neighbours come with it."""
-        start = number * WIDTH - self._first
-        if not 0 <= start < len(self._keys):
-            self._first, data = self._client.key_pages(number * WIDTH - 1)
-            self._keys = parse_keys(data)
+        with self._lock:
             start = number * WIDTH - self._first
-        return self._keys[max(start, 0) : start + WIDTH] if start >= 0 else []
+            if not 0 <= start < len(self._keys):
+                self._first, data = self._client.key_pages(number * WIDTH - 1)
+                self._keys = parse_keys(data)
+                start = number * WIDTH - self._first
+            return self._keys[max(start, 0) : start + WIDTH] if start >= 0 else []
 
 
 class StaticFeed(AbstractContextManager["StaticFeed"]):
@@ -116,13 +129,21 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
         size: entries under the checkpoint that lies there.
     """
 
-    def __init__(self, files: TileReader, keys: Keys, log_key: str) -> None:
+    def __init__(
+        self,
+        files: TileReader,
+        keys: Keys,
+        log_key: str,
+        *,
+        processes: int = 0,
+    ) -> None:
         """Read the checkpoint, and check the tree's right edge.
 
         Args:
             files: where they are.
             keys: of the entries.
             log_key: C2SP vkey of the log.
+            processes: that prove and open entries, once there are many; 0 for this one alone.
 
         Raises:
             LogError: there is no checkpoint of this log, or the tiles are not its.
@@ -131,7 +152,9 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
         self._keys = keys
         self._verifier = Verifier.parse(log_key)
         self._executor = ThreadPoolExecutor(AHEAD, "acx-fetch")
-        self._fetched: dict[int, Future[tuple[WireEntry, ...]]] = {}
+        self._fetched: dict[int, Future[list[Received]]] = {}
+        self._processes = processes
+        self._workers: Executor | None = None
         self._see_checkpoint()
 
     def __exit__(
@@ -142,8 +165,15 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
     ) -> None:
         """Leave what is being fetched."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._workers is not None:
+            self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def events(self, after: int) -> Page:
+    @staticmethod
+    def prove(places: Places, origin: str) -> list[Received]:
+        """Prove what was fetched, in whichever process."""
+        return prove_places(places, origin)
+
+    def events(self, after: int) -> ProvenPage:
         """Entries after an index, up to the end of a file.
 
         At the end the checkpoint is read again: keys are destroyed only after the checkpoint that
@@ -155,13 +185,17 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
         if after + 1 >= self.size:
             self._see_checkpoint()
         if after + 1 >= self.size:
-            return Page((), self._note, self._cosigned)
+            return ProvenPage((), self._note, self._cosigned)
+        if self._processes and not self._workers and self.size - after > WORTH_PROCESSES:
+            # Not forked: this process has threads.
+            context = multiprocessing.get_context("spawn")
+            self._workers = ProcessPoolExecutor(self._processes, context)
         first = (after + 1) // WIDTH
         for index in range(first, min(first + AHEAD, -(-self.size // WIDTH))):
             if index not in self._fetched:
                 self._fetched[index] = self._executor.submit(self._entries, self._tiles, index)
         entries = self._fetched.pop(first).result()
-        return Page(entries[after + 1 - first * WIDTH :], self._note, self._cosigned)
+        return ProvenPage(entries[after + 1 - first * WIDTH :], self._note, self._cosigned)
 
     @property
     def as_of(self) -> float:
@@ -191,50 +225,111 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
         except UnicodeDecodeError:
             raise MalformedFile(f"{path} is damaged: fetch it again") from None
 
-    def _entries(self, tiles: AuthenticTiles, index: int) -> tuple[WireEntry, ...]:
-        """The entries of one file of 256 places, each proven and opened."""
+    def _entries(self, tiles: AuthenticTiles, index: int) -> list[Received]:
+        fetched = self._fetch(tiles, index)
+        origin = tiles.checkpoint.origin
+        if self._workers is None:
+            return self.prove(fetched, origin)
+        return self._workers.submit(self.prove, fetched, origin).result()
+
+    def _fetch(self, tiles: AuthenticTiles, index: int) -> Places:
         leaves = tiles.leaves(index)
         width = len(leaves)
-        entries = self._places(Tile(Kind.ENTRIES, 0, index, width), parse_entries)
-        for place, (entry, leaf) in enumerate(zip(entries, leaves, strict=True)):
-            if hash_leaf(entry) != leaf:
-                raise AlteredFile(
-                    f"{Tile(Kind.ENTRIES, 0, index, width).path}: place {place} is not what the log"
-                    " has signed: it was changed on the way. Fetch it again, or take another copy"
-                )
+        entries = Tile(Kind.ENTRIES, 0, index, width)
         bundle = Tile(Kind.BUNDLE, 0, index, width)
-        sealed = self._places(bundle, parse_bundle)
-        keys = self._keys.page(index)
-        if len(keys) < width:
+        fetched = Places(
+            entries_tile=entries,
+            bundle_tile=bundle,
+            leaves=leaves,
+            entries=read_places(self._files, entries),
+            bundle=read_places(self._files, bundle),
+            keys=self._keys.page(index),
+        )
+        if len(fetched.keys) < width:
             raise BadAnswer(
                 f"key page {index} is older than the checkpoint: it is being published right now;"
                 " try again in a while"
             )
-        return tuple(
-            _opened(index * WIDTH + place, entry, text, k, bundle)
-            for place, (entry, text, k) in enumerate(zip(entries, sealed, keys, strict=False))
-        )
+        return fetched
 
-    def _places(self, tile: Tile, parse: Callable[[bytes, int], list[bytes]]) -> list[bytes]:
-        data, width = read_places(self._files, tile)
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the files say of up to 256 places.
+
+    Attributes:
+        entries_tile: which file the entries are from.
+        bundle_tile: which the ciphertexts.
+        leaves: their leaf hashes, which the signed root vouches for.
+        entries: that file, and how many places it holds.
+        bundle: likewise.
+        keys: the keys that are left; there may be more.
+    """
+
+    entries_tile: Tile
+    bundle_tile: Tile
+    leaves: Sequence[bytes]
+    entries: tuple[bytes, int]
+    bundle: tuple[bytes, int]
+    keys: Sequence[bytes | None]
+
+
+def open_places(places: Places) -> list[tuple[int, bytes, bytes, Opened | None]]:
+    """Prove entries by their leaf hashes and events by their entries.
+
+    Returns:
+        For each place its index, entry, key and event; an empty key and None where it is destroyed.
+
+    Raises:
+        MalformedFile, AlteredFile: a file is not what was published, and which.
+    """
+    entries = _parsed(places.entries_tile, places.entries, parse_entries)
+    for place, (entry, leaf) in enumerate(zip(entries, places.leaves, strict=True)):
+        if hash_leaf(entry) != leaf:
+            raise AlteredFile(
+                f"{places.entries_tile.path}: place {place} is not what the log has signed: it was"
+                " changed on the way. Fetch it again, or take another copy"
+            )
+    sealed = _parsed(places.bundle_tile, places.bundle, parse_bundle)
+    first = places.bundle_tile.index * WIDTH
+    opened: list[tuple[int, bytes, bytes, Opened | None]] = []
+    for index, (entry, text, k) in enumerate(
+        zip(entries, sealed, places.keys, strict=False), first
+    ):
+        if k is None:
+            opened.append((index, entry, b"", None))
+            continue
         try:
-            return parse(data, width)[: tile.width]
-        except MalformedFile as error:
-            raise MalformedFile(f"{tile.path}: {error}") from None
+            opened.append((index, entry, k, open_sealed(text, k, entry)))
+        except EntryMismatch as error:
+            raise AlteredFile(
+                f"{places.bundle_tile.path}: entry {index}: {error}: it or its key page was changed"
+                " on the way. Fetch them again, or take another copy"
+            ) from None
+    return opened
 
 
-def _opened(index: int, entry: bytes, sealed: bytes, k: bytes | None, bundle: Tile) -> WireEntry:
-    if k is None:
-        return WireEntry(index, entry=_text(entry))
+def prove_places(places: Places, origin: str) -> list[Received]:
+    """Prove entries, and that their events are signed for this exchange.
+
+    Raises:
+        MalformedFile, AlteredFile: a file is not what was published, and which.
+        InvalidEntry: an event that no honest exchange would have taken.
+    """
+    received = [
+        Received(index, entry, "", b"", None)
+        if opened is None
+        else Received(index, entry, opened.at, k, event_at(index, opened.event))
+        for index, entry, k, opened in open_places(places)
+    ]
+    verify_signatures(received, origin)
+    return received
+
+
+def _parsed(
+    tile: Tile, data: tuple[bytes, int], parse: Callable[[bytes, int], list[bytes]]
+) -> list[bytes]:
     try:
-        found = open_sealed(sealed, k, entry)
-    except EntryMismatch as error:
-        raise AlteredFile(
-            f"{bundle.path}: entry {index}: {error}: it or its key page was changed on the way."
-            " Fetch them again, or take another copy"
-        ) from None
-    return WireEntry(index, found.at, Raw(found.event), _text(k))
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+        return parse(*data)[: tile.width]
+    except MalformedFile as error:
+        raise MalformedFile(f"{tile.path}: {error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ import msgspec
 
 from acx.member.errors import ExchangeError
 from acx.member.replica import Replica
-from acx.member.trusted_log import Opening
+from acx.member.trusted_log import Opening, Received
 from acx.member.wire import Page
 from acx.member.witnessed import warning_of
 from acx.member.writer import Writer, writing
@@ -22,10 +22,25 @@ Progress = Callable[[int, int], object]
 """Called with the number of entries done and the number there are."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProvenPage:
+    """Entries whose events are known to be signed, and a checkpoint that covers them.
+
+    Attributes:
+        entries: in order.
+        checkpoint: the newest.
+        cosigned: the newest that witnesses have signed too; empty for none.
+    """
+
+    entries: Sequence[Received]
+    checkpoint: str
+    cosigned: str
+
+
 class Source(Protocol):
     """Where entries come from."""
 
-    def events(self, after: int) -> Page:
+    def events(self, after: int) -> Page | ProvenPage:
         """Entries after an index."""
 
 
@@ -119,7 +134,11 @@ def sync(
             take(opening)
             if not page.entries:
                 break
-            opening = Opening(page.entries, replica.trust.origin, executor)
+            opening = (
+                Opening(page.entries, replica.trust.origin, executor)
+                if isinstance(page, Page)
+                else Opening.done(page.entries)
+            )
             after += len(page.entries)
         if copy is None:
             writer.log.require_all()

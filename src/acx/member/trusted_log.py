@@ -337,7 +337,14 @@ class Opening:
             for at in range(0, len(self._received), VERIFY_CHUNK)
         ]
         run = map if executor is None else executor.map
-        self._verified = run(lambda chunk: _verify(chunk, origin), chunks)
+        self._verified = run(lambda chunk: verify_signatures(chunk, origin), chunks)
+
+    @classmethod
+    def done(cls, received: Sequence[Received]) -> Opening:
+        """Entries that were recomputed, and their signatures checked, elsewhere."""
+        opening = cls((), "")
+        opening._received = list(received)
+        return opening
 
     def result(self) -> list[Received]:
         """The entries, once all signatures are known to be good.
@@ -356,16 +363,28 @@ def _open(entry: WireEntry) -> Received:
         return Received(entry.index, commitment, "", b"", None)
     k = _decode(entry.k, KEY_BYTES, entry.index)
     raw = bytes(entry.event)
-    try:
-        event = parse_event(raw)
-    except EventError as error:
-        raise InvalidEntry(
-            f"entry {entry.index} holds no event an exchange may take: {error}"
-        ) from None
+    event = event_at(entry.index, raw)
     return Received(entry.index, entry_of(k, entry.at, raw), entry.at, k, event)
 
 
-def _verify(received: Iterable[Received], origin: str) -> None:
+def event_at(index: int, raw: bytes) -> Event:
+    """The event that an entry holds.
+
+    Raises:
+        InvalidEntry: it is none.
+    """
+    try:
+        return parse_event(raw)
+    except EventError as error:
+        raise InvalidEntry(f"entry {index} holds no event an exchange may take: {error}") from None
+
+
+def verify_signatures(received: Iterable[Received], origin: str) -> None:
+    """Check that events are signed by their keys for this exchange.
+
+    Raises:
+        InvalidEntry: one is not.
+    """
     for entry in received:
         if entry.event is None:
             continue
