@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from benchmarks.matching.scoring import Curve
+
+
+MOST_POINTS: Final = 600
+"""Of a curve: more are not seen, and make large files."""
 
 
 def draw(curves: Mapping[str, Curve], title: str, path: Path) -> bool:
@@ -25,9 +29,10 @@ def draw(curves: Mapping[str, Curve], title: str, path: Path) -> bool:
     figure, (whole, corner) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     for axes in (whole, corner):
         for place, (name, curve) in enumerate(curves.items()):
+            points = curve.points.gather_every(max(1, len(curve.points) // MOST_POINTS))
             axes.plot(
-                curve.points["recall"],
-                curve.points["precision"],
+                points["recall"],
+                points["precision"],
                 label=name,
                 linewidth=2.4 if place == 0 else 1.4,
                 zorder=10 - place,
