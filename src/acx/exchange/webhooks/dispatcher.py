@@ -46,6 +46,8 @@ GIVE_UP_SECONDS: Final = 3 * 24 * 3600
 MAX_RETRY_AFTER: Final = 3600
 LOOK_SECONDS: Final = 5.0
 """How often to look for what is due if nobody wakes."""
+GATHER_SECONDS: Final = 0.05
+"""How long to wait for company once something is new."""
 _GONE: Final = 410
 
 _log = logging.getLogger("acx.exchange.webhooks")
@@ -151,6 +153,8 @@ class Dispatcher:
             except Exception:  # noqa: BLE001 -- a dead thread would leave every endpoint waiting
                 _log.exception("webhooks wait")
             self._news.wait(LOOK_SECONDS)
+            # More may come at once: it goes into one post.
+            self._stopping.wait(GATHER_SECONDS)
 
     def _dispatch(self) -> int:
         """Begin what is due; how much that is."""
