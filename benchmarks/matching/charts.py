@@ -10,7 +10,6 @@ import polars as pl
 
 from benchmarks.matching.scoring import Curve
 
-
 MOST_POINTS: Final = 600
 """Of a curve: more are not seen, and make large files."""
 
