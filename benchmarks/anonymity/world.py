@@ -104,17 +104,18 @@ class World:
     periods: list[float]
 
 
-def simulate(habits: dict[Habit, float], way: Way, seed: int) -> World:
-    """Ten quarters of two hundred members.
+def simulate(habits: dict[Habit, float], way: Way, seed: int, *, periods: int = PERIODS) -> World:
+    """Quarters of two hundred members.
 
     Args:
         habits: share of the members with each.
         way: how all of them post.
         seed: of everything that is drawn.
+        periods: how many quarters.
     """
     random = Random(seed)
     starts = [START]
-    while len(starts) <= PERIODS:
+    while len(starts) <= periods:
         starts.append(next_period(starts[-1]))
     ends = [(moment - START).total_seconds() for moment in starts]
     end = ends[-1]
@@ -123,7 +124,8 @@ def simulate(habits: dict[Habit, float], way: Way, seed: int) -> World:
     runs: list[tuple[float, int]] = []
     for member, habit in enumerate(who):
         _read(seen[member], habit, end, random)
-        runs += [(at, member) for at in _commands(seen[member], habit, end, random)]
+        count = _poisson(RUNS_A_PERIOD * periods, random)
+        runs += [(at, member) for at in _commands(seen[member], habit, count, end, random)]
     runs.sort()
     posts: list[Post] = []
     published: list[float] = []
@@ -165,10 +167,10 @@ def _read(seen: Seen, habit: Habit, end: float, random: Random) -> None:
     seen.reads.sort()
 
 
-def _commands(seen: Seen, habit: Habit, end: float, random: Random) -> list[float]:
+def _commands(seen: Seen, habit: Habit, count: int, end: float, random: Random) -> list[float]:
     """When a member runs a command that posts: at work on weekdays, or in its nightly job."""
     times: list[float] = []
-    for _ in range(_poisson(RUNS_A_PERIOD * PERIODS, random)):
+    for _ in range(count):
         day = int(random.uniform(0, end / DAY))
         if habit == "nightly":
             times.append(seen.reads[min(day, len(seen.reads) - 1)] + random.uniform(60.0, 180.0))
