@@ -48,6 +48,10 @@ HOUSEHOLD_BITS: Final = 3.0
 """What all that a household shares is worth between two of one family name, beside what tells them
 from all accounts there are: their relatives are nearly as many as their own accounts."""
 
+ENOUGH: Final = 128
+"""Values of a field that are compared of each side at least: of one with thousands beside one with
+a few all are, of two with thousands the first, so that no comparison takes long."""
+
 MANY_NAMES: Final = 9
 """Pairs of names from which on only those are aligned that share a sound or all letters."""
 
@@ -161,6 +165,20 @@ def _has_related(names: Names, row: int) -> bool:
 
 
 @inner
+def _compared(count: int, other: int) -> int:
+    """How many of a side's values are compared with so many of the other side."""
+    return min(count, max(ENOUGH, ENOUGH * ENOUGH // max(1, other)))
+
+
+@inner
+def _bounds(starts: I64, row: int, others: I64, other: int) -> tuple[int, int]:
+    """Where a row's values begin, and where those end that are compared with another row's."""
+    first = starts[row]
+    count = _compared(starts[row + 1] - first, others[other + 1] - others[other])
+    return first, first + count
+
+
+@inner
 def _compare_values(
     a: Profiles,
     i: int,
@@ -192,8 +210,8 @@ def _compare_values(
             last_w += 1
         best = -1.0
         both = False
-        for x in range(v, last_v):
-            for y in range(w, last_w):
+        for x in range(v, v + _compared(last_v - v, last_w - w)):
+            for y in range(w, w + _compared(last_w - w, last_v - v)):
                 both |= (about_a[x] | about_b[y]) & SUPPORTS == 0
                 if field == BIRTH_DATE:
                     place = _compare_dates(codes_a[x, 0], codes_b[y, 0])
@@ -249,8 +267,10 @@ def _compare_dates(a: np.uint64, b: np.uint64) -> int:
 @inner
 def _compare_images(a: Images, i: int, b: Images, j: int, weights: Weights, outcome: F64) -> None:
     least = 257
-    for x in range(a.starts[i], a.starts[i + 1]):
-        for y in range(b.starts[j], b.starts[j + 1]):
+    first_a, last_a = _bounds(a.starts, i, b.starts, j)
+    first_b, last_b = _bounds(b.starts, j, a.starts, i)
+    for x in range(first_a, last_a):
+        for y in range(first_b, last_b):
             apart = different_bits(a.bits, x, b.bits, y)
             if apart < least:
                 least = apart
@@ -275,10 +295,11 @@ def _compare_addresses(
     outcome: F64,
 ) -> None:
     best = -1.0
-    first_b, last_b = b.starts[j], b.starts[j + 1]
-    if first_b == last_b or a.starts[i] == a.starts[i + 1]:
+    first_a, last_a = _bounds(a.starts, i, b.starts, j)
+    first_b, last_b = _bounds(b.starts, j, a.starts, i)
+    if first_a == last_a or first_b == last_b:
         return
-    for x in range(a.starts[i], a.starts[i + 1]):
+    for x in range(first_a, last_a):
         for y in range(first_b, last_b):
             worth, place = compare_addresses(a, x, b, y, frequencies)
             if place == addresses.DIFFERENT:
@@ -306,8 +327,8 @@ def _compare_names(
     weights: Weights,
     outcome: F64,
 ) -> None:
-    first_a, last_a = a.starts[i], a.starts[i + 1]
-    first_b, last_b = b.starts[j], b.starts[j + 1]
+    first_a, last_a = _bounds(a.starts, i, b.starts, j)
+    first_b, last_b = _bounds(b.starts, j, a.starts, i)
     own, others = 0, 0
     best, best_other = 0.0, 0.0
     about_a, about_b = a.about, b.about
