@@ -202,3 +202,30 @@ def test_a_follow_up_waits_until_others_have_read_what_it_follows_and_holds_up_n
     again = exchange.report("somebody else")
     held.outcome([(again, "blocked")], at_once=True)
     assert not [wait for wait, _ in waited if wait > 1]
+
+
+def test_what_is_taken_back_while_it_waits_is_never_posted(
+    exchange: LyingExchange, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member.sync()
+    waits: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        if seconds > 1 and not waits:
+            waits.append("first")
+            elsewhere = Member.open(member.home, FAST)
+            queued = elsewhere.report([row(2)]).sent
+            assert queued is not None
+            assert "another acx is sending" in queued.stopped
+            elsewhere.withdraw("seller-1", "error")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    done = Member.open(member.home, FAST | {"delay": 1e6}).report([row(1)])
+    assert done.sent is not None
+    # What the other command put in meanwhile goes along.
+    assert [message.type for message in done.sent.acknowledged] == ["report"]
+    assert asked(exchange).count("POST /v1/events") == 1
+    assert {own.account: own.standing for own in member.reports()} == {
+        "seller-1": "withdrawn",
+        "seller-2": "open",
+    }

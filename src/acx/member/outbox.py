@@ -147,9 +147,11 @@ class Outbox:
         acknowledged: list[Message] = []
         failed: list[Message] = []
         stopped = ""
-        with self._only_sender(), self._replica.keeping_evidence():
+        with self._only_sender() as alone, self._replica.keeping_evidence():
+            if not alone:
+                stopped = "another acx is sending from this wallet, and sends this too"
             still = self._unsettled() if progress is not None else Counter()
-            while ready := self._wallet.next_to_send():
+            while alone and (ready := self._wallet.next_to_send()):
                 done = len(acknowledged) + len(failed)
                 message, early = self._next(ready, at_once=at_once)
                 if progress is not None:
@@ -162,6 +164,10 @@ class Outbox:
                     if not at_once:
                         wait = self._spacing.wait(message.type, first=not done, random=self._random)
                         self._sleep(early + wait)
+                        # Meanwhile another command may have taken it back, or changed it.
+                        if message.id not in self._wallet.next_to_send():
+                            continue
+                        message = self._wallet.message(message.id)
                     settled = self._send(message)
                 except (ExchangeError, ContributionError) as error:
                     stopped = str(error)
@@ -371,18 +377,17 @@ class Outbox:
         return Counter(message.type for message in unsettled)
 
     @contextmanager
-    def _only_sender(self) -> Iterator[None]:
-        """Two senders at once would send the same message twice, and close together."""
+    def _only_sender(self) -> Iterator[bool]:
+        """Whether nobody else sends: two at once would send a message twice, and close together."""
         path = self._wallet.directory / LOCK_FILE
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
             except OSError:
-                raise ContributionError(
-                    "another acx is sending from this wallet; what waits is sent by it too"
-                ) from None
-            yield
+                alone = False
+            yield alone
         finally:
             os.close(descriptor)
 
