@@ -111,6 +111,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.brand:brand",
         "Speak as a brand: register what is yours, and confirm or refute reports about it.",
     ),
+    "rings": (
+        "acx.cli.rings:rings",
+        "Find rings: reported accounts that share what few have, and own sellers linked to them.",
+    ),
     "customs": (
         "acx.cli.customs:customs",
         "Rank low-value shipments worth opening, and learn from what is found.",
