@@ -40,6 +40,9 @@ MAIL_DOMAIN: Final = 2
 
 FROM_NAME_BITS: Final = 3.0
 """What a mailbox or nickname made of the name adds to the name."""
+SAME_FROM_NAME_BITS: Final = 16.0
+"""What the very same mailbox or nickname adds at most to the name that it is made of: among all of
+one name, few choose so few letters and digits, but some do."""
 LIKE_NAME_BITS: Final = 6.0
 """What a variant adds to names that agree: it may be made of them in a way that nobody sees."""
 
@@ -124,7 +127,9 @@ def _weigh_together(outcome: F64, made_of_name: int, accounts: float) -> None:
             most = LIKE_NAME_BITS
         if made_of_name & (1 << field) and outcome[BITS, NAME] + outcome[BITS, RELATED_NAME] > 0:
             most = FROM_NAME_BITS
-        if outcome[LEVEL, field] > 0 and outcome[BITS, field] > most:
+        if outcome[LEVEL, field] == 0:
+            most = SAME_FROM_NAME_BITS if most == FROM_NAME_BITS else np.inf
+        if outcome[BITS, field] > most:
             outcome[BITS, field] = most
     if outcome[LEVEL, NAME] == names.SHARED:
         # Relatives explain together what each field of a household counts apart.
