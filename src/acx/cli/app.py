@@ -52,6 +52,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.screen:check",
         "Check one account now, as at a sign-up. Nothing leaves this machine.",
     ),
+    "serve": (
+        "acx.cli.serve:serve",
+        "Answer this store's own systems: POST /v1/check and /v1/screen, warm, on this machine.",
+    ),
+    "token": ("acx.cli.serve:token", "Say who may ask the local service, and for what."),
     "match": ("acx.cli.match:match", "Match two account files: the matcher alone."),
     "corroborate": (
         "acx.cli.follow_up:corroborate",

@@ -343,10 +343,9 @@ def _from_options(given: dict[str, Any]) -> Account:
 
 
 def _from_file(file: str) -> Account:
-    import msgspec
-
-    from acx.records.account import Account
-    from acx.records.files import FileFormatError
+    from acx.cli.output import note
+    from acx.records.files import FileFormatError, parse_account
+    from acx.records.files.errors import listed
 
     limit = 1 << 20
     if file == "-":
@@ -357,15 +356,12 @@ def _from_file(file: str) -> Account:
     if len(data) > limit:
         raise FileFormatError(f"{file}: more than 1 MiB, and one account is wanted: acx screen")
     try:
-        tree = msgspec.json.decode(data)
-        if isinstance(tree, dict):
-            tree = {
-                name: [value] if name in LIST_FIELDS and isinstance(value, str) else value
-                for name, value in tree.items()
-            }
-        return msgspec.convert(tree, Account)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, UnicodeDecodeError) as e:
-        raise FileFormatError(f"{file}: not one account as a JSON object: {e}") from None
+        account, unknown = parse_account(data)
+    except FileFormatError as error:
+        raise FileFormatError(f"{file}: {error}") from None
+    if unknown:
+        note(f"acx: warning: {file}: no fields of an account, ignored: {listed(unknown, 10)}")
+    return account
 
 
 def _words(levels: dict[str, int]) -> str:

@@ -35,6 +35,10 @@ class MemoryFailure(MemberError):
     """Whom the store checked, and what was told, cannot be kept or read."""
 
 
+class TokenError(MemberError):
+    """A token of the local service that is not there, or cannot be kept."""
+
+
 class ContributionError(MemberError):
     """A row or follow-up that cannot go out as it is."""
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -898,6 +899,7 @@ class Member:
             sellers: own sellers, to look for new hits in.
             level: weakest level of hits to tell.
             prior: share of accounts expected to be somebody reported.
+        left: Event | None = None,
             base: name of the seller base, for the next watch to go on where this one ends.
             channels: where alerts are delivered besides.
             say: told, from other threads, what could not be delivered.
@@ -908,6 +910,7 @@ class Member:
         remembering = Remembering(
             home=self.home,
             base=base,
+            left: ends it, within a second, when another thread sets it.
             days=self.settings.remember_checked,
             channels=tuple(channel.name for channel in channels),
         )
@@ -937,10 +940,24 @@ class Member:
         self, *, at_once: bool, progress: Sending | None = None
     ) -> Iterator[tuple[Wallet, Replica, Callable[[], Sent]]]:
         """What saying something takes, and what sends it.
+                left=left,
+            )
+
+    def follow(self, left: Event) -> Iterator[Item]:
+        """Keep the replica up to date until `left` is set, and tell nobody of hits."""
+        from acx.member.watch import watch
+
+        with self.wallet() as wallet, self.client(wallet) as client, self.replica() as replica:
+            yield from watch(
+                replica,
+                client,
+                threads=self.settings.threads,
+                renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
+                left=left,
 
         Reading is done under the member's name, so beside a post it would tell whose that is: it
-        is left out unless the replica is old, or haste was asked for. The connection that read is
-        closed before anything is posted.
+        is left out unless the replica is old, `knows` says that it lacks what is spoken of, or
+        haste was asked for. The connection that read is closed before anything is posted.
         """
         with self.wallet() as wallet, self.replica() as replica:
             if at_once or reads_before_posting(replica.synced, time.time()):

@@ -184,6 +184,10 @@ class Screener:
         self._keep_crowd(self._index.subjects.crowd)
         return self._shown(found)
 
+    def screen_more(self, accounts: pl.DataFrame) -> pl.DataFrame:
+        """Hits of some more accounts of the seller base that was screened last, as `screen`."""
+        return self._shown(self._index.subjects.screen(accounts))
+
     def check(self, account: Account) -> list[Hit]:
         """Hits of one account, most probable first."""
         hits = []

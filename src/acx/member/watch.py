@@ -124,7 +124,8 @@ def watch(
     renew: Callable[[], object] = lambda: None,
     heartbeat: float = HEARTBEAT_SECONDS,
     clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Callable[[float], object] | None = None,
+    left: threading.Event | None = None,
 ) -> Iterator[Item]:
     """Follow the log for ever, from where the replica ends.
 
@@ -145,6 +146,7 @@ def watch(
         heartbeat: seconds of silence after which the connection counts as dead.
         clock: seconds since 1970.
         sleep: waits between attempts.
+        left: ends it, within a second, when another thread sets it.
 
     Yields:
         What happens, as it happens.
@@ -155,6 +157,7 @@ def watch(
     """
     told = replica.size
     pause = FIRST_PAUSE_SECONDS
+    left = left or threading.Event()
     options = {
         "level": level,
         "prior": prior,
@@ -164,7 +167,7 @@ def watch(
     }
     base = Frame(sellers) if isinstance(sellers, pl.DataFrame) else sellers
     with Alerts(replica, base, options, remembering, queued, clock=clock) as alerts:
-        while True:
+        while not left.is_set():
             try:
                 synced = sync(replica, feed, threads=threads, clock=clock)
                 yield from alerts.since(told)
@@ -172,7 +175,7 @@ def watch(
                 told = alerts.size
                 yield Connected(size=told, warning=synced.warning)
                 pause = FIRST_PAUSE_SECONDS
-                for found in _follow(replica, feed, told, heartbeat, clock, alerts, renew):
+                for found in _follow(replica, feed, told, heartbeat, clock, alerts, renew, left):
                     yield from alerts.since(told)
                     yield from found
                     told = alerts.size
@@ -180,6 +183,8 @@ def watch(
             except _StoodStill as slept:
                 yield Awoke(seconds=slept.seconds)
                 continue
+            except _Left:
+                return
             except InconsistentLog:
                 raise
             except (ExchangeError, LogError) as error:
@@ -187,7 +192,7 @@ def watch(
             # Up to half more, so that members do not all come back at once.
             wait = pause * (1 + random.random() / 2)  # noqa: S311 -- no secret
             yield Disconnected(reason=reason, pause=wait)
-            sleep(wait)
+            (sleep or left.wait)(wait)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
@@ -199,18 +204,19 @@ def _follow(
     clock: Callable[[], float],
     alerts: Alerts,
     renew: Callable[[], object],
+    left: threading.Event,
 ) -> Iterator[list[Told]]:
     """Take what the stream brings; yields each time something became trusted, or hits are found."""
     arrived: _Arrived = SimpleQueue()
-    left = threading.Event()
+    ended = threading.Event()
     alerts.tell(arrived.put)
     threading.Thread(
-        target=_read, args=(feed.stream(size - 1, heartbeat), arrived, left), daemon=True
+        target=_read, args=(feed.stream(size - 1, heartbeat), arrived, ended), daemon=True
     ).start()
     try:
-        yield from _taken(replica, arrived, clock, alerts, renew)
+        yield from _taken(replica, arrived, clock, alerts, renew, left)
     finally:
-        left.set()
+        ended.set()
 
 
 def _taken(
@@ -219,9 +225,10 @@ def _taken(
     clock: Callable[[], float],
     alerts: Alerts,
     renew: Callable[[], object],
+    left: threading.Event,
 ) -> Iterator[list[Told]]:
     entries: list[WireEntry] = []
-    while (sent := _next(arrived, alerts, clock, renew)) is not None:
+    while (sent := _next(arrived, alerts, clock, renew, left)) is not None:
         if isinstance(sent, Exception):
             raise sent
         if isinstance(sent, Future):
@@ -247,9 +254,12 @@ def _next(
     alerts: Alerts,
     clock: Callable[[], float],
     renew: Callable[[], object],
+    left: threading.Event,
 ) -> ServerSentEvent | Future[list[Told]] | Exception | None:
     """What happens next; Ctrl-C is heard meanwhile, whichever thread the system gives it to."""
     while True:
+        if left.is_set():
+            raise _Left
         renew()
         asked = clock()
         with suppress(Empty):
@@ -257,6 +267,10 @@ def _next(
         if (seconds := clock() - asked) > STOOD_STILL_SECONDS:
             raise _StoodStill(seconds)
         alerts.look_at_sellers()
+
+
+class _Left(Exception):
+    """Nobody listens any more."""
 
 
 class _StoodStill(Exception):
@@ -267,11 +281,11 @@ class _StoodStill(Exception):
         self.seconds = seconds
 
 
-def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived, left: threading.Event) -> None:
+def _read(stream: Iterator[ServerSentEvent], arrived: _Arrived, ended: threading.Event) -> None:
     """Read a stream to its end, which is told as None or as the error that it was."""
     try:
         for sent in stream:
-            if left.is_set():
+            if ended.is_set():
                 return
             arrived.put(sent)
         arrived.put(None)

@@ -1,6 +1,6 @@
 """Files of accounts and other records: read and written as tables, whole or not at all."""
 
-from acx.records.files.accounts import account_columns, read_accounts
+from acx.records.files.accounts import account_columns, parse_account, read_accounts
 from acx.records.files.errors import (
     BadAllowance,
     BadColumns,
@@ -44,6 +44,7 @@ __all__ = [
     "Unwritable",
     "WrongEncoding",
     "account_columns",
+    "parse_account",
     "read_accounts",
     "read_reports",
     "read_table",

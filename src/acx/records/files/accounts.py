@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
+import msgspec
 import polars as pl
 
-from acx.records.account import FIELDS, LIST_FIELDS, Kind
+from acx.records.account import FIELDS, LIST_FIELDS, Account, Kind
+from acx.records.files.errors import Damaged
 from acx.records.files.limits import LIMITS, Limits
 from acx.records.files.mapping import Mapping
 from acx.records.files.rejects import Rejects
@@ -50,6 +52,42 @@ def account_columns(
     }
     columns = single | many
     return [columns[name] for name in FIELDS if name in fields]
+
+
+def parse_account(data: bytes, limits: Limits = LIMITS) -> tuple[Account, list[str]]:
+    """One account as a JSON object; a field that takes several values may hold one.
+
+    Args:
+        data: the object, in UTF-8.
+        limits: what protects the machine.
+
+    Returns:
+        The account, and the names of members that are no field of one, which are passed over.
+
+    Raises:
+        Damaged: it is none, with the field that is wrong.
+    """
+    unknown: list[str] = []
+    try:
+        tree = msgspec.json.decode(data)
+        if isinstance(tree, dict):
+            unknown = sorted(set(tree) - set(FIELDS))
+            tree = {
+                name: [value] if name in LIST_FIELDS and isinstance(value, str) else value
+                for name, value in tree.items()
+                if value is not None
+            }
+        account = msgspec.convert(tree, Account)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, UnicodeDecodeError) as e:
+        raise Damaged(f"not one account as a JSON object: {e}") from None
+    for name in FIELDS:
+        value = getattr(account, name)
+        values = (value,) if isinstance(value, str) else value
+        if len(values) > limits.values or max(map(len, values), default=0) > limits.characters:
+            raise Damaged(
+                f"{name} may have {limits.values} values of {limits.characters} characters each"
+            )
+    return account, unknown
 
 
 def read_accounts(
