@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from acx.matching import BadIndex, SubjectIndex
-from acx.matching.storage import Secret
+from acx.matching.storage import HEADER_BYTES, Secret
 from acx.records.account import Account
 
 SECRET = Secret.of(bytes(range(32)))
@@ -64,3 +65,23 @@ def test_who_has_it_open_while_another_takes_subjects_out_still_finds_those_that
 def test_an_index_opens_with_its_own_secret_alone(saved: Path) -> None:
     with pytest.raises(BadIndex, match="build it again"):
         SubjectIndex.open(saved, Secret.of(bytes(32)))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        "ids.offsets",
+        "subjects.profiles.names.first",
+        "subjects.table.starts",
+        "subjects.table.rows",
+    ],
+)
+def test_a_damaged_place_is_no_place_to_read_from(array: str, tmp_path: Path) -> None:
+    SubjectIndex.build(subjects()[:50], secret=SECRET).save(tmp_path, SECRET, {})
+    path = tmp_path / "base"
+    data = bytearray(path.read_bytes())
+    _, _, offset = json.loads(data[:HEADER_BYTES])["arrays"][array]
+    data[offset + 40 : offset + 44] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(BadIndex, match=r"damaged.*build it again"):
+        SubjectIndex.open(tmp_path, SECRET)

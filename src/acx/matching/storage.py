@@ -34,6 +34,19 @@ _ALIGNMENT: Final = 64
 _PLAIN: Final = ("starts", "first", "offsets", "alive")
 """Arrays outside the table that tell nothing of anybody: where things start, and who counts."""
 
+_PLACES: Final = (
+    "ids.offsets",
+    "subjects.profiles.starts",
+    "subjects.profiles.names.starts",
+    "subjects.profiles.names.first",
+    "subjects.profiles.addresses.starts",
+    "subjects.profiles.addresses.first",
+    "subjects.profiles.images.starts",
+    "subjects.table.directory",
+    "subjects.table.starts",
+)
+"""Arrays that say where others' elements are; they stay as they were written."""
+
 AGAIN: Final = "build it again"
 
 
@@ -100,11 +113,14 @@ class SegmentFile:
             header = json.loads(self._map[:HEADER_BYTES])
             if (header["format"], header["sources"]) != (FORMAT, SOURCES_DIGEST):
                 raise BadIndex(f"{path}: made by another version of acx; {AGAIN}")
-            if header.pop("mark") != _mark(secret, header):
+            mark = header.pop("mark")
+            if mark["header"] != _mark(secret, header):
                 raise BadIndex(f"{path}: of another replica, or damaged; {AGAIN}")
             if header["size"] != len(self._map):
                 raise BadIndex(f"{path}: {len(self._map)} bytes of {header['size']}; {AGAIN}")
             self._arrays: dict[str, tuple[str, list[int], int]] = header["arrays"]
+            if mark["places"] != _mark_of_places(secret, self._mapped):
+                raise BadIndex(f"{path}: the index is damaged; {AGAIN}")
             self.generation: str = header["generation"]
             self.about: dict[str, Any] = header["about"]
             sealed = [name for name in self._arrays if is_sealed(name)]
@@ -112,6 +128,9 @@ class SegmentFile:
             given = {"subjects.table.shift": header["shift"], "subjects.table.secret": secret.words}
             given |= {n: self._mapped(n) for n in self._arrays if n not in opened} | opened
             self.stored: Stored = _built(Stored, given.__getitem__)
+            subjects = self.stored.subjects
+            if subjects.table.rows.max(initial=-1) >= len(subjects.alive):
+                raise BadIndex(f"{path}: the index is damaged; {AGAIN}")
         except FileNotFoundError:
             raise NoIndex(f"{path}: no index; {AGAIN}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -179,7 +198,10 @@ def write_segment(path: Path, stored: Stored, secret: Secret, about: Mapping[str
         "about": about,
         "arrays": arrays,
     }
-    header["mark"] = _mark(secret, header)
+    header["mark"] = {
+        "header": _mark(secret, header),
+        "places": _mark_of_places(secret, values.__getitem__),
+    }
     fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -206,6 +228,17 @@ def _mark(secret: Secret, header: Mapping[str, Any]) -> str:
     """By which a header is known as written under this secret."""
     text = json.dumps(header, sort_keys=True).encode()
     return hmac.digest(secret.key, b"acx-index/header" + text, "sha256").hex()
+
+
+def _mark_of_places(secret: Secret, take: Callable[[str], Any]) -> str:
+    """By which arrays that say where others' elements are, and never change, are known as written.
+
+    A damaged one would have kernels read what is not theirs.
+    """
+    mark = hmac.new(secret.key, b"acx-index/places", "sha256")
+    for name in _PLACES:
+        mark.update(bytes_of(take(name)).data)
+    return mark.hexdigest()
 
 
 def _counter(secret: Secret, generation: str, name: str) -> bytes:
