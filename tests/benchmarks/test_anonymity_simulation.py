@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.anonymity.attack import nearest, records, verdict
-from benchmarks.anonymity.simulation import AS_ADVISED, DEFAULT
+from benchmarks.anonymity.simulation import AS_ADVISED, DELAYED
 from benchmarks.anonymity.world import MEMBERS, Way, simulate
+
+from acx.member.spacing import Spacing
 
 
 def named(way: Way) -> float:
@@ -19,5 +21,6 @@ def test_who_reads_and_posts_at_once_is_named(*, relayed: bool) -> None:
     assert named(Way(None, reads_beside=True, relayed=relayed)) > 0.9
 
 
-def test_who_reads_nothing_beside_a_post_is_one_of_many() -> None:
-    assert named(DEFAULT) < 5 / MEMBERS
+@pytest.mark.parametrize("way", [Way(Spacing()), DELAYED], ids=["as it comes", "delayed"])
+def test_who_reads_nothing_beside_a_post_is_one_of_many(way: Way) -> None:
+    assert named(way) < 5 / MEMBERS

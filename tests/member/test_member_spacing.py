@@ -19,6 +19,7 @@ from tests.member.test_member_report import row
 
 from acx.member.client import ExchangeClient
 from acx.member.contribute import outcome
+from acx.member.errors import ContributionError
 from acx.member.home import Member
 from acx.member.outbox import Sent
 from acx.member.recovery import mark_restored
@@ -66,7 +67,7 @@ def test_without_spacing_nothing_waits() -> None:
 
 def test_how_long_it_takes_is_told_before() -> None:
     still = Counter({"report": 5, "outcome": 2})
-    assert Spacing().expected(still, "report", first=True) == 300 + 4 * 20 + 2 * 120
+    assert Spacing(delay=600.0).expected(still, "report", first=True) == 300 + 4 * 20 + 2 * 120
     assert Spacing().expected(still, "report", first=False) == 5 * 20 + 2 * 120
 
 
@@ -110,6 +111,29 @@ def test_a_report_is_all_that_the_exchange_sees_of_a_command(
     assert asked(exchange) == ["POST /v1/events"]
     member.withdraw("seller-1", "error")
     assert asked(exchange) == ["POST /v1/events"] * 2
+
+
+def test_what_a_copy_does_not_hold_yet_is_read_before_it_is_followed_up(
+    exchange: LyingExchange, member: Member
+) -> None:
+    member.sync()
+    known, unknown = exchange.report("somebody"), exchange.report("somebody else")
+    with pytest.raises(ContributionError):
+        member.outcome([("nosuchreportatallxxxxxxxxxx", "blocked")])
+    assert asked(exchange)[-1] != "POST /v1/events"
+    exchange.requests.clear()
+    member.outcome([(known, "blocked")])
+    member.outcome([(unknown, "removed")])
+    assert asked(exchange) == ["POST /v1/events"] * 2
+    fresh = exchange.report("a third")
+    exchange.requests.clear()
+    member.outcome([(fresh, "blocked")])
+    assert "GET /v1/events" in asked(exchange)
+    assert asked(exchange)[-1] == "POST /v1/events"
+
+
+def test_as_it_comes_one_report_goes_at_once() -> None:
+    assert waits(Spacing(), ["report"]) == [0.0]
 
 
 def test_an_old_copy_is_read_on_first_and_the_caller_is_told(

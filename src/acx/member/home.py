@@ -543,7 +543,10 @@ class Member:
         Raises:
             ContributionError: a report does not stand, is our own, or we stand behind it already.
         """
-        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
+        spoken_of = [item.report for item in confirmations]
+        knows = partial(_knows_reports, spoken_of)
+        sending = self._sending(at_once=at_once, progress=progress, knows=knows)
+        with sending as (wallet, replica, send):
             drafts = [
                 corroboration(
                     wallet,
@@ -629,7 +632,9 @@ class Member:
             ContributionError: no open dispute of this id is about a report of ours.
             EvidenceError: a file was not committed to, or they are too large.
         """
-        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
+        knows = partial(_knows_dispute, dispute, answer is None)
+        sending = self._sending(at_once=at_once, progress=progress, knows=knows)
+        with sending as (wallet, replica, send):
             contribution = answering(wallet, replica, dispute, again=answer is None)
             words = texts.compose(wallet, contribution, text, files) if text or files else b""
             with wallet.transaction():
@@ -655,7 +660,9 @@ class Member:
             at_once: without waiting (`--now`).
             progress: told how the sending goes.
         """
-        with self._sending(at_once=at_once, progress=progress) as (wallet, replica, send):
+        knows = partial(_knows_reports, [report for report, _ in outcomes])
+        sending = self._sending(at_once=at_once, progress=progress, knows=knows)
+        with sending as (wallet, replica, send):
             for report, _ in outcomes:
                 require_standing(replica, report)
             for report, said in outcomes:
@@ -892,6 +899,7 @@ class Member:
         base: str = "",
         channels: Sequence[Channel] = (),
         say: Callable[[str], object] = lambda _: None,
+        left: Event | None = None,
     ) -> Iterator[Item]:
         """Follow the log for ever; see `acx.member.watch.watch`.
 
@@ -899,10 +907,10 @@ class Member:
             sellers: own sellers, to look for new hits in.
             level: weakest level of hits to tell.
             prior: share of accounts expected to be somebody reported.
-        left: Event | None = None,
             base: name of the seller base, for the next watch to go on where this one ends.
             channels: where alerts are delivered besides.
             say: told, from other threads, what could not be delivered.
+            left: ends it, within a second, when another thread sets it.
         """
         from acx.member.deliver import Courier
         from acx.member.watch import Remembering, watch
@@ -910,7 +918,6 @@ class Member:
         remembering = Remembering(
             home=self.home,
             base=base,
-            left: ends it, within a second, when another thread sets it.
             days=self.settings.remember_checked,
             channels=tuple(channel.name for channel in channels),
         )
@@ -933,13 +940,6 @@ class Member:
                 remembering=remembering,
                 queued=courier.wake,
                 renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
-            )
-
-    @contextmanager
-    def _sending(
-        self, *, at_once: bool, progress: Sending | None = None
-    ) -> Iterator[tuple[Wallet, Replica, Callable[[], Sent]]]:
-        """What saying something takes, and what sends it.
                 left=left,
             )
 
@@ -954,13 +954,25 @@ class Member:
                 threads=self.settings.threads,
                 renew=partial(IssuerKeys(wallet, replica).keep_renewed, client),
                 left=left,
+            )
+
+    @contextmanager
+    def _sending(
+        self,
+        *,
+        at_once: bool,
+        progress: Sending | None = None,
+        knows: Callable[[Wallet, Replica], bool] = lambda *_: True,
+    ) -> Iterator[tuple[Wallet, Replica, Callable[[], Sent]]]:
+        """What saying something takes, and what sends it.
 
         Reading is done under the member's name, so beside a post it would tell whose that is: it
         is left out unless the replica is old, `knows` says that it lacks what is spoken of, or
         haste was asked for. The connection that read is closed before anything is posted.
         """
         with self.wallet() as wallet, self.replica() as replica:
-            if at_once or reads_before_posting(replica.synced, time.time()):
+            old = reads_before_posting(replica.synced, time.time())
+            if at_once or old or not knows(wallet, replica):
                 self._read(wallet, replica)
             shows = reading_shows(
                 replica.synced, replica.synced_before, time.time(), self.settings.delay
@@ -1197,4 +1209,14 @@ def _own_report(contribution: Contribution, view: ReportView | None, *, waiting:
         version=view.version if view else 0,
         standing="waiting" if waiting else contribution.state,
         disputes=view.awaiting_answer if view and ours else (),
+    )
+
+
+def _knows_reports(reports: Sequence[str], _wallet: Wallet, replica: Replica) -> bool:
+    return all(replica.report(report) is not None for report in reports)
+
+
+def _knows_dispute(dispute: str, answered: bool, wallet: Wallet, replica: Replica) -> bool:
+    return any(
+        found.id == dispute for _, _, found in open_disputes(wallet, replica, answered=answered)
     )

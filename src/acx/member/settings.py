@@ -93,9 +93,10 @@ class Settings:
         120.0, "Mean gap in seconds between several corroborations or outcomes."
     )
     delay: float = _setting(
-        600.0,
-        "Longest wait in seconds before the first post of a command, drawn anew each time; 0 posts "
-        "the first at once, and 86400 hides in which hours a store works too.",
+        0.0,
+        "Longest wait in seconds before the first post of a command, drawn anew each time; with "
+        "one, corroborations and outcomes also wait until the report is an hour old. 86400 hides "
+        "in which hours a store works.",
     )
     max_age: float = _setting(
         0.0, "Hours since the last sync after which screening refuses; 0 only warns, after a day."

@@ -1,11 +1,11 @@
 """When posts leave, so that their times do not tell whose they are.
 
-Three things could tell it. What a member does under its own name just before: so a command that
-posts reads nothing, unless the copy of the log is older than a day, and its first post waits for a
-random time. That posts come together: so those after the first wait for exponential gaps, which
-look the same however long they have lasted. And that only who has read a report can corroborate it:
-so that waits until others have read it too. `benchmarks/anonymity` measures what this hides, and
-what it does not.
+Two things could tell it. What a member does under its own name just before: so a command that
+posts reads nothing, unless the copy of the log is older than a day. And that posts come together:
+so those after the first wait for exponential gaps, which look the same however long they lasted.
+Whoever wants more sets `delay`: then the first post waits for a random time as well, and what only
+who has read a report can say (a corroboration, an outcome) waits until others have read it too.
+`benchmarks/anonymity` measures what this hides, and what it does not.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ class Spacing:
     Attributes:
         reports: mean gap in seconds before a report that is not the first post.
         follow_ups: mean gap before anything else that is not.
-        delay: longest wait in seconds before the first post.
+        delay: longest wait in seconds before the first post; 0 for none, neither there nor before
+            follow-ups.
     """
 
     reports: float = 20.0
     follow_ups: float = 120.0
-    delay: float = 600.0
+    delay: float = 0.0
 
     def wait(self, type_: str, *, first: bool, random: Random = _SYSTEM_RANDOM) -> float:
         """Seconds that a post waits, drawn for it.
