@@ -43,6 +43,8 @@ COSIGNED_PATH: Final = "cosigned"
 PUBLISHED_PATH: Final = "published"
 WORTH_PROCESSES: Final = 20_000
 """Entries to read from which on processes of their own are worth their start."""
+PAGE_FILES: Final = 4
+"""Files whose entries are taken at once: some thousand, as from the exchange."""
 AHEAD: Final = 16
 """Files of 256 places that are fetched ahead, each by a thread of its own."""
 _ABSENT: Final = frozenset({403, 404, 410})
@@ -174,7 +176,7 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
         return prove_places(places, origin)
 
     def events(self, after: int) -> ProvenPage:
-        """Entries after an index, up to the end of a file.
+        """Entries after an index, from a few files.
 
         At the end the checkpoint is read again: keys are destroyed only after the checkpoint that
         says why, so whoever misses one finds the reason there.
@@ -191,10 +193,15 @@ class StaticFeed(AbstractContextManager["StaticFeed"]):
             context = multiprocessing.get_context("spawn")
             self._workers = ProcessPoolExecutor(self._processes, context)
         first = (after + 1) // WIDTH
-        for index in range(first, min(first + AHEAD, -(-self.size // WIDTH))):
+        stop = -(-self.size // WIDTH)
+        for index in range(first, min(first + AHEAD, stop)):
             if index not in self._fetched:
                 self._fetched[index] = self._executor.submit(self._entries, self._tiles, index)
-        entries = self._fetched.pop(first).result()
+        entries = [
+            entry
+            for index in range(first, min(first + PAGE_FILES, stop))
+            for entry in self._fetched.pop(index).result()
+        ]
         return ProvenPage(entries[after + 1 - first * WIDTH :], self._note, self._cosigned)
 
     @property
