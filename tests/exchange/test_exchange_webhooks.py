@@ -6,10 +6,11 @@ import base64
 import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ from sqlalchemy import text
 from standardwebhooks import Webhook as Reference
 from standardwebhooks.webhooks import WebhookVerificationError
 from tests.exchange.acting import Actor, SetClock
+from tests.relay.relaying import certificate
 from tests.web.serving import Served, served
 
 from acx.exchange.admission.members import Member
@@ -404,6 +406,50 @@ def test_a_target_that_takes_its_time_is_left(
     assert time.monotonic() - started < 60
 
 
+@contextmanager
+def speaking_tls(context: ssl.SSLContext, answer: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
+    """A server that shakes hands, and then does as it likes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            opened, _ = listening.accept()
+            with suppress(OSError), context.wrap_socket(opened, server_side=True) as secured:
+                answer(secured)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        thread.join()
+
+
+def test_over_tls_the_certificate_is_checked_and_the_time_limited(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = certificate(directory)
+    allowed = (ipaddress.ip_network("127.0.0.0/8"),)
+
+    def take(secured: ssl.SSLSocket) -> None:
+        secured.recv(65536)
+        secured.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    def trickle(secured: ssl.SSLSocket) -> None:
+        secured.sendall(b"HTTP/1.1 200 OK\r\n")
+        with suppress(OSError):
+            while True:
+                secured.sendall(b"X-More: and more\r\n")
+                time.sleep(0.02)
+
+    with speaking_tls(context, take) as url:
+        assert "certificate is not good" in target.post(url, b"{}", {}, allowed).problem
+    trusting = ssl.create_default_context(cafile=authority)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
+    with speaking_tls(context, take) as url:
+        assert target.post(url, b"{}", {}, allowed) == target.Answer(204)
+    monkeypatch.setattr(target, "ANSWER_SECONDS", 0.5)
+    with speaking_tls(context, trickle) as url:
+        assert "did not answer within" in target.post(url, b"{}", {}, allowed).problem
+
+
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "0.1.2.3",
     "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
@@ -511,7 +557,8 @@ def test_a_webhook_from_its_making_to_its_end_over_http(
     while index not in receiver.taken:
         time.sleep(0.01)
     posted = {"outcome": "taken"}
-    assert api.metrics.registry.get_sample_value("acx_webhook_posts_total", posted)
+    while not api.metrics.registry.get_sample_value("acx_webhook_posts_total", posted):
+        time.sleep(0.01)
     assert Reference(made["secret"]).verify(receiver.posts[0][1], receiver.posts[0][0])
     replayed = ask(api, member, "POST", f"/{made['id']}/replay", {"after": index - 1})
     assert replayed["after"] == index - 1

@@ -11,6 +11,7 @@ Source: OWASP, «Server Side Request Forgery Prevention».
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -118,17 +119,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
         allowed: networks that are not public and may be posted to.
     """
     parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     deadline = time.monotonic() + ANSWER_SECONDS
-    connection: http.client.HTTPConnection | None = None
-    timer: threading.Timer | None = None
+    connection = http.client.HTTPConnection(parts.hostname or "", port)
     late = threading.Event()
+    # With a limit for each read alone, a target could trickle for ever.
+    timer = threading.Timer(ANSWER_SECONDS, _cut, (connection, late))
+    timer.daemon = True
+    timer.start()
     try:
-        opened = _connect(parts, allowed, deadline)
-        # With a limit for each read alone, a target could trickle for ever.
-        timer = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, (opened, late))
-        timer.daemon = True
-        timer.start()
-        connection = _over(parts, opened)
+        connection.sock = _connect(parts, port, allowed, deadline)
+        if parts.scheme == "https":
+            _begin_tls(connection, parts.hostname or "")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, {"Connection": "close", **headers})
         response = connection.getresponse()
@@ -141,15 +143,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
     except (OSError, http.client.HTTPException, UnicodeError, ValueError) as error:
         return Answer(0, _reason(error, late=late.is_set()))
     finally:
-        if timer is not None:
-            timer.cancel()
-        if connection is not None:
-            connection.close()
+        timer.cancel()
+        connection.close()
 
 
-def _connect(parts: SplitResult, allowed: Sequence[Network], deadline: float) -> socket.socket:
+def _connect(
+    parts: SplitResult, port: int, allowed: Sequence[Network], deadline: float
+) -> socket.socket:
     host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     # (1)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -180,23 +181,24 @@ def _is_inside(address: Address, allowed: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in allowed)
 
 
-def _over(parts: SplitResult, opened: socket.socket) -> http.client.HTTPConnection:
-    """HTTP over a socket that is connected: whom to, was decided already."""
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-    connection.sock = opened
-    if parts.scheme == "https":
-        connection.default_port = 443
-        context = ssl.create_default_context()
-        connection.sock = context.wrap_socket(opened, server_hostname=parts.hostname)
-    return connection
+def _begin_tls(connection: http.client.HTTPConnection, host: str) -> None:
+    """TLS over a socket that is connected, with a certificate for the name that was asked for."""
+    context = ssl.create_default_context()
+    # The handshake comes once the connection has the socket, so that it can be cut too.
+    secured = context.wrap_socket(
+        connection.sock, server_hostname=host, do_handshake_on_connect=False
+    )
+    connection.sock = secured
+    connection.default_port = 443
+    secured.do_handshake()
 
 
-def _cut(opened: socket.socket, late: threading.Event) -> None:
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
     late.set()
-    try:
-        opened.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        if connection.sock is not None:
+            # Of the plain socket: TLS would first say goodbye.
+            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
 
 # (3)
