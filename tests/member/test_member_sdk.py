@@ -22,9 +22,8 @@ def test_the_examples_run_in_their_order(
     real_exchange: RealExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 8
     known: dict[str, object] = {"invite": real_exchange.invite("sdk"), "__name__": "sdk"}
     for number, block in enumerate(blocks, start=1):
