@@ -154,7 +154,8 @@ def _curves(tests: Mapping[str, Mapping[str, Any]]) -> str:
         axes[1].plot(shares, recall, label=name)
     axes[0].set(xlabel="share inspected", ylabel="precision", ylim=(0, 1.02))
     axes[1].set(xlabel="share inspected", ylabel="recall", ylim=(0, 1.02))
-    axes[1].legend()
+    if len(tests) > 1:
+        axes[0].legend(fontsize="small")
     return _svg(figure)
 
 
