@@ -52,7 +52,8 @@ def main() -> None:
         _report(subjects, home)
     past = _with_parties(_thinned(read("declarations-train.csv"), 1), subjects, 1)
     future = _with_parties(_thinned(read("declarations-valid.csv"), 2), subjects, 2)
-    print(f"finds: {past['label_0'].mean():.3f} of the past, {future['label_0'].mean():.3f} after")
+    shares = [frame["label_0"].sum() / len(frame) for frame in (past, future)]
+    print(f"finds: {shares[0]:.3f} of the past, {shares[1]:.3f} after")
     replica = Replica.open(home / "replica", read_only=True)
     exchange = Exchange(replica)
     exposure = exchange.of(past).matrix, exchange.of(future).matrix
