@@ -301,7 +301,8 @@ def results_page(figures: dict[str, Any]) -> str:
         "",
         f"Written by `python -m benchmarks.matching.evaluate --all` on {figures['machine']}.",
         "`s` is the clock's, `CPU s` the processors'; `load` is the machine's meanwhile: above 2",
-        "there was other work on the cores, and the clock's would have been less alone.",
+        "there was other work on the cores, and the clock's would have been less alone. Rows with",
+        "`?` are of an earlier run on the same files (`--acx-again`).",
     ]
     for what, found in figures["acx"].items():
         lines += [
