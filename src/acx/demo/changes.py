@@ -246,8 +246,11 @@ def director_as_owner(name: str, scene: Scene) -> str | None:
 
 
 def relative_of(name: str, scene: Scene) -> str | None:
-    """Someone of the same family name."""
-    given = culture_given(scene.culture, scene.rng)
+    """Someone of the same family name and another given name."""
+    borne = set(name.casefold().replace(",", " ").split())
+    given = scene.rng.choice(
+        [each for each in _latin_words(scene.culture.key, "given") if each.casefold() not in borne]
+    )
     family, comma, _ = name.partition(", ")
     if comma:
         return f"{family}, {given.upper() if name.isupper() else given}"
