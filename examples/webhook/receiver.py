@@ -77,14 +77,11 @@ class Receiver(BaseHTTPRequestHandler):
 def act(message: dict[str, Any]) -> None:
     """What the store does with an alert: here, a line."""
     data = message["data"]
-    hit = data.get("hit", {})
-    told = (
-        message["type"],
-        data.get("change", ""),
-        hit.get("account_id", ""),
-        hit.get("level", ""),
-    )
-    print(*filter(None, told), flush=True)
+    if message["type"].startswith("acx."):
+        hit = data["hit"]
+        print(message["type"], data["change"], hit["account_id"], hit["level"], flush=True)
+    else:
+        print(message["type"], len(data.get("entries", ())), "entries", flush=True)
 
 
 if __name__ == "__main__":
