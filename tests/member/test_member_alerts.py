@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -450,6 +451,23 @@ def test_alerts_wait_in_order_for_an_endpoint_that_is_down_or_lies(
     assert sorted(told) == sorted(reports)
     assert "answered 500" in said.get(timeout=30)
     assert "delivered again" in said.get(timeout=30)
+
+
+def test_an_endpoint_that_answers_too_late_is_asked_again(
+    exchange: LyingExchange, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "FIRST_PAUSE_SECONDS", 0.01)
+    said: SimpleQueue[str] = SimpleQueue()
+    awake = threading.Event()
+    with receiving() as receiver:
+        receiver.answer = lambda: 200 if awake.wait(60) else 500
+        items = alerting(member, Webhook(receiver.url, SECRET, timeout=0.2), say=said.put)
+        exchange.report("Maria Lopez Garcia")
+        until(items, NewHit)
+        assert "did not answer in time" in said.get(timeout=30)
+        awake.set()
+        assert "delivered again" in said.get(timeout=30)
+        items.close()  # type: ignore[attr-defined]
 
 
 def test_what_was_not_delivered_is_after_the_next_start(
