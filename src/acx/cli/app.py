@@ -120,6 +120,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "acx.cli.rings:rings",
         "Find rings: reported accounts that share what few have, and own sellers linked to them.",
     ),
+    "refer": (
+        "acx.cli.refer:refer",
+        "Write a referral: what is known, how it links, and proofs that anyone can check offline.",
+    ),
     "customs": (
         "acx.cli.customs:customs",
         "Rank low-value shipments worth opening, and learn from what is found.",
