@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,14 @@ def watch(
         if as_json:
             print_json(item)
         else:
-            click.echo(_line(item))
+            # A terminal rings for what is new, and shows it where its owner looks.
+            click.echo(_line(item) + ("\a" if _alarms(item) and sys.stdout.isatty() else ""))
+
+
+def _alarms(item: Item) -> bool:
+    from acx.member.watch import CheckedHit, NewHit
+
+    return isinstance(item, NewHit | CheckedHit) and item.change == "new"
 
 
 def _channels(
