@@ -298,7 +298,7 @@ def _page(
         parts.append(f"<h3>{_text(', '.join(report.account.name) or view.id)}</h3>")
         rows: list[tuple[str, object]] = [
             ("report", f"{view.id}, place {view.first_index} in the log"),
-            ("stands", f"{view.state}; at least {view.contributors} members stand behind it"),
+            ("stands", f"{view.state}; contributors: at least {view.contributors}"),
             ("conduct", report.conduct),
             ("confirmed", f"{report.confirmed_on} by {', '.join(report.confirmed_by)}"),
             ("brands", ", ".join(report.brands)),
