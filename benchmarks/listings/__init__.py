@@ -1,0 +1,1 @@
+"""Listings against reported products."""
