@@ -53,6 +53,10 @@ def running(directory: Path) -> Iterator[RealExchange]:
     with Exchange.init(home, origin="", url=url, database="", sandbox=True) as made:
         for name in ("one", "two"):
             made.add_operator(name)
+    # One exchange serves all tests of a run, which together invite more than an operator may alone.
+    config = home / "config.toml"
+    daily = config.read_text(encoding="utf-8").replace("invites_daily = 50", "invites_daily = 9999")
+    config.write_text(daily, encoding="utf-8")
     with serving(home, port):
         yield RealExchange(home, url)
 

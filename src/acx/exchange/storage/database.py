@@ -37,6 +37,11 @@ TEXTS: Final = ("texts", "filings")
 FORGETTING_SECONDS: Final = 10.0
 """How long a command goes on trying to overwrite what it deleted."""
 _LOCK_MILLISECONDS: Final = 100
+_OLDER_STATES: Final = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+    " AND pid <> pg_backend_pid() AND age(backend_xmin) > 0)"
+)
+"""Whether somebody reads this database as it was before now."""
 """How long forgetting waits for those who read; whoever comes after it waits as long."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 SQLITE_LOOK_SECONDS: Final = 0.02
@@ -146,6 +151,9 @@ class Database:
             if self.is_sqlite:
                 busy: int = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0]
                 return not busy
+            # Rows that somebody may still see would be written anew as well.
+            if connection.execute(_OLDER_STATES).scalar_one():
+                return False
             connection.execute(text(f"SET lock_timeout = {_LOCK_MILLISECONDS}"))
             try:
                 connection.execute(text(f"VACUUM (FULL) {', '.join(tables)}"))
