@@ -375,19 +375,19 @@ def test_a_command_gets_one_json_on_its_standard_input(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "seconds", "reason"),
     [
-        ([sys.executable, "-c", "raise SystemExit(7)"], "exit code 7"),
-        ([sys.executable, "-c", "import time; time.sleep(600)"], "took longer than 0.2 s"),
-        (["/nowhere/at/all"], "cannot be run"),
+        ([sys.executable, "-c", "raise SystemExit(7)"], 60.0, "exit code 7"),
+        ([sys.executable, "-c", "import time; time.sleep(600)"], 0.2, "took longer than 0.2 s"),
+        (["/nowhere/at/all"], 60.0, "cannot be run"),
     ],
     ids=["fails", "hangs", "missing"],
 )
 def test_a_command_that_fails_is_told_and_the_watch_goes_on(
-    arguments: list[str], reason: str, exchange: LyingExchange, member: Member
+    arguments: list[str], seconds: float, reason: str, exchange: LyingExchange, member: Member
 ) -> None:
     said: SimpleQueue[str] = SimpleQueue()
-    items = alerting(member, Command(arguments, timeout=0.2), say=said.put)
+    items = alerting(member, Command(arguments, timeout=seconds), say=said.put)
     exchange.report("Maria Lopez Garcia")
     until(items, NewHit)
     assert reason in said.get(timeout=30)
