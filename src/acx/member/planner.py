@@ -18,6 +18,7 @@ from acx.errors import AcxError
 from acx.member.contribute import STANDING, Action, Draft, corroboration, own_contribution
 from acx.member.errors import ContributionError
 from acx.member.evidence import merged
+from acx.member.pictures import UnreadPicture, pictured
 from acx.member.replica import Replica
 from acx.member.screen import Screener, accounts_frame
 from acx.member.wallet import Contribution, Wallet
@@ -120,6 +121,10 @@ class Planner:
             )
         except AcxError as error:
             raise _Rejected(getattr(error, "field", "account"), str(error)) from None
+        try:
+            products = pictured(row)
+        except UnreadPicture as error:
+            raise _Rejected("image", str(error)) from None
         content = {
             "account": subject,
             "conduct": row.conduct,
@@ -128,7 +133,7 @@ class Planner:
             "brands": row.brands,
             "categories": row.categories,
             "evidence": self._evidence(row),
-            "products": row.products,
+            "products": products,
         }
         try:
             report = msgspec.convert(content, Report, from_attributes=True)

@@ -27,6 +27,8 @@ from acx.records.report import (
     Standard,
 )
 
+MAX_PICTURES: Final = 40
+"""Pictures of a row: with their variants they fill most of an event."""
 _TYPES: Final = typing.get_type_hints(Report, include_extras=True)
 
 
@@ -46,6 +48,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
         categories: kinds of goods.
         evidence: commitments to files.
         products: what was on sale.
+        pictures: files with pictures of it; only their hashes leave.
     """
 
     file: str
@@ -58,6 +61,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[Category, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     products: tuple[Product, ...] = ()
+    pictures: tuple[str, ...] = ()
 
 
 def report_columns(*, require_id: bool) -> list[Column]:
@@ -76,6 +80,7 @@ def report_columns(*, require_id: bool) -> list[Column]:
         Column(name="categories", many=True, one_of=CATEGORIES),
         Column(name="evidence", structure=_TYPES["evidence"]),
         Column(name="products", structure=_TYPES["products"]),
+        Column(name="image", many=True, max_values=MAX_PICTURES),
     ]
 
 
@@ -91,8 +96,8 @@ def read_reports(
     """Read confirmed counterfeiters, one a row.
 
     JSON may be flat or as a report is, `{"account": {…}, "conduct": …}`; in CSV and XLSX
-    `evidence` and `products` are JSON. A confirmation's day, if one is given, is dropped here: a
-    report never says more than the month.
+    `evidence` and `products` are JSON. `image` names files of pictures, beside the file itself. A
+    confirmation's day, if one is given, is dropped here: a report never says more than the month.
 
     Args:
         source: a file, a folder, a pattern, or `-` for standard input.
@@ -133,5 +138,6 @@ def _row(row: dict[str, Any]) -> ReportRow:
         confirmed_on=row["confirmed_on"],
         brands=tuple(row["brands"]),
         categories=tuple(row["categories"]),
+        pictures=tuple(row["image"]),
         **structures,
     )
