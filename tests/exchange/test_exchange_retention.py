@@ -179,7 +179,7 @@ def test_the_service_does_the_days_work_by_itself(
     lapsed = threading.Event()
 
     def heard(published: Published) -> None:
-        if any(b'"type":"lapse"' in raw for _, raw in published.rows):
+        if any(raw and b'"type":"lapse"' in raw for _, raw in published.rows):
             lapsed.set()
 
     with exchange.lead(heard) as again:

@@ -122,15 +122,15 @@ def test_caches_keep_files_for_ever_and_ask_for_a_checkpoint_again(
         assert first.headers["cache-control"] == control
         assert exchange.get(path).headers["etag"] == tag
         for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-            again = exchange.get(path, **{"If-None-Match": known})
+            again = exchange.get(path, None, **{"If-None-Match": known})
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"] == tag
             assert again.headers["cache-control"] == control
-        assert exchange.get(path, **{"If-None-Match": '"other"'}).content == first.content
+        assert exchange.get(path, None, **{"If-None-Match": '"other"'}).content == first.content
         assert exchange.http.head(path).headers["content-length"] == str(len(first.content))
     old = exchange.get("/checkpoint").headers["etag"]
     post(exchange, member.report(exchange.service))
-    newer = exchange.get("/checkpoint", **{"If-None-Match": old})
+    newer = exchange.get("/checkpoint", None, **{"If-None-Match": old})
     assert newer.status_code == 200
     assert newer.headers["etag"] != old
 
