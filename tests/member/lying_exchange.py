@@ -46,7 +46,7 @@ from acx.records.event import (
 )
 from acx.records.invite import Invite, Operator
 from acx.records.issuer_keys import issuer_key_id
-from acx.records.report import Report
+from acx.records.report import Product, Report
 
 ORIGIN = "acx.example/test"
 HOUR = "2026-11-25T02Z"
@@ -134,7 +134,13 @@ class LyingExchange:
         self.entries.append(LogEntry(raw, secrets.token_bytes(32)))
         return len(self.entries) - 1
 
-    def report(self, name: str, key: Ed25519PrivateKey | None = None, tag: str = "t") -> str:
+    def report(
+        self,
+        name: str,
+        key: Ed25519PrivateKey | None = None,
+        tag: str = "t",
+        products: tuple[Product, ...] = (),
+    ) -> str:
         """Append a report about somebody, and give its id."""
         key = key or Ed25519PrivateKey.generate()
         report = report_id(public_key_text(key))
@@ -148,6 +154,7 @@ class LyingExchange:
                     conduct="sold_counterfeits",
                     confirmed_by=("test_buy",),
                     confirmed_on="2026-10",
+                    products=products,
                 ),
                 tags={"rate/2026-11-25": secrets.token_hex(8), f"stand/{report}/1": tag},
                 issuer_key="k1",

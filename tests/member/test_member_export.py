@@ -26,6 +26,7 @@ from acx.member.replica import Replica
 from acx.member.sync import sync
 from acx.records.event import Act, Dispute, Resolution
 from acx.records.files import Unwritable
+from acx.records.report import Image, Product
 
 
 @pytest.fixture
@@ -47,6 +48,24 @@ def replica(exchange: LyingExchange, url: str, tmp_path: Path) -> Replica:
 
 def states(replica: Replica) -> dict[str, str]:
     return {view.state: view.id for view in replica.reports()}
+
+
+def test_pdq_lists_each_hash_of_what_stands(
+    exchange: LyingExchange, url: str, tmp_path: Path
+) -> None:
+    hashes = ("0f" * 32, "f0" * 32)
+    image = Image(variants=hashes, quality=80)
+    pictured = exchange.report("Li Wei", products=(Product(title="bag", images=(image,)),))
+    exchange.report("Nobody Pictured")
+    replica = Replica.create(tmp_path / "replica", exchange.trust)
+    sync(replica, ExchangeClient(url, token="t"), threads=1)
+    assert export(replica, tmp_path / "pictures.csv", format="pdq") == 1
+    with (tmp_path / "pictures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["hash"] for row in rows] == list(hashes)
+    assert {(row["quality"], row["report_id"], row["report_state"]) for row in rows} == {
+        ("80", pictured, "active")
+    }
 
 
 def test_stix_is_one_valid_bundle_of_what_is_left(replica: Replica, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from acx.cli.screen import opened, replica_options
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(("jsonl", "csv", "parquet", "xlsx", "stix", "ftm")),
+    type=click.Choice(("jsonl", "csv", "parquet", "xlsx", "stix", "ftm", "pdq")),
     default=None,
     help="What to write; by default what FILE's name says, if it is a table.",
 )
@@ -37,7 +37,8 @@ def export(
     """Write every report of the replica in the formats others read.
 
     Tables (jsonl, csv, parquet, xlsx) have a row for each report, stix is one STIX 2.1 bundle, and
-    ftm is a FollowTheMoney dataset of the reports that stand (docs/interchange.md).
+    ftm is a FollowTheMoney dataset of the reports that stand, and pdq lists their pictures as PDQ
+    hashes (docs/interchange.md).
     """
     from acx.cli.output import note, print_json
     from acx.member.export import export as write

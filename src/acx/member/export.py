@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from acx.member.export_documents import export_ftm, export_stix
+from acx.member.export_documents import export_ftm, export_pdq, export_stix
 from acx.member.replica import Replica
 from acx.records.account import LIST_FIELDS, SUBJECT_FIELDS
 from acx.records.files import write_table
@@ -18,7 +18,7 @@ from acx.records.state import ReportView, State
 
 BATCH: Final = 20_000
 TABLES: Final = ("jsonl", "csv", "parquet", "xlsx")
-DOCUMENTS: Final = {"stix": export_stix, "ftm": export_ftm}
+DOCUMENTS: Final = {"stix": export_stix, "ftm": export_ftm, "pdq": export_pdq}
 FORMATS: Final = (*TABLES, *DOCUMENTS)
 
 _TEXT: Final = pl.String()

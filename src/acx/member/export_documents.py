@@ -1,4 +1,4 @@
-"""The replica in formats that are no tables: a STIX bundle, a FollowTheMoney dataset."""
+"""The replica in formats others name: a STIX bundle, a FollowTheMoney dataset, a PDQ list."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from acx.records.state import State
 
 INDEX_FILE: Final = "index.json"
 MANIFEST_FILE: Final = "manifest.json"
+_LISTED: Final[tuple[State, ...]] = ("active", "disputed", "suspended")
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -54,6 +55,34 @@ def export_stix(replica: Replica, path: str | Path, states: tuple[State, ...] = 
             output.write(b"".join(b",\n" + _ENCODER.encode(made) for made in objects))
             reports += 1
         output.write(b"]}\n")
+    return reports
+
+
+def export_pdq(replica: Replica, path: str | Path, states: tuple[State, ...] = ()) -> int:
+    """Write the pictures of reports as a list of PDQ hashes, as CSV: a line for each hash.
+
+    Args:
+        replica: to export, within a snapshot.
+        path: where to; `-` is standard output.
+        states: only reports in these; those to act on by default.
+
+    Returns:
+        Reports with pictures.
+
+    Raises:
+        Unwritable: the system refuses.
+    """
+    reports = 0
+    with AtomicFile(path) as output:
+        output.write(b"hash,quality,report_id,report_state\n")
+        for view in replica.reports(*(states or _LISTED)):
+            report = view.report
+            images = [] if report is None else [i for p in report.products for i in p.images]
+            for image in images:
+                for variant in image.variants:
+                    line = f"{variant},{image.quality},{view.id},{view.state}\n"
+                    output.write(line.encode())
+            reports += bool(images)
     return reports
 
 
