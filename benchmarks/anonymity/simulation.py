@@ -52,7 +52,7 @@ class Case:
     knows_truth: bool = False
 
 
-PROTECTED = Case("the same, `delay = 600`")
+PROTECTED = Case("relay and spacing, as they come", Way(Spacing()))
 REPORTERS = "  of these, nothing but reports"
 FOLLOWERS = "  of these, corroborations and outcomes too"
 CASES = (
@@ -60,8 +60,8 @@ CASES = (
     Case("relay, at once (`--now`: reads, then posts)", Way(None, reads_beside=True)),
     Case("relay, spacing, but reading beside the post", Way(Spacing(), reads_beside=True)),
     Case("the same, `delay = 600`", Way(Spacing(delay=600), reads_beside=True)),
-    Case("relay and spacing, as they come", Way(Spacing())),
     PROTECTED,
+    Case("the same, `delay = 600`"),
 )
 LEFT = (
     Case("one nightly job that syncs and reports", habits={"nightly": 1.0}),
