@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
@@ -55,7 +56,13 @@ def create_database(server: str, template: str | None = None) -> str:
 
 
 def found(home: Path, database: str) -> Founded:
-    with Exchange.init(home, database=database) as exchange:
+    with Exchange.init(home, database=database, clock=_founding_time) as exchange:
         exchange.add_operator("ann")
         exchange.add_operator("bob")
     return Founded(home, database)
+
+
+def _founding_time() -> datetime:
+    """Before the noon at which tests' clocks stand (`SetClock`), and before now."""
+    now = datetime.now(UTC)
+    return min(now, now.replace(hour=12, minute=0))
