@@ -21,10 +21,11 @@ from acx.exchange.service import Exchange
 def fast_directory() -> Iterator[Path]:
     """A directory of one's own, in memory where the machine has that.
 
-    An exchange makes every write durable, which on a busy disk takes most of a test's time.
+    An exchange makes every write durable, which on a busy disk takes most of a test's time. A long
+    run (`make soak`) does not fit into memory.
     """
     memory = Path("/dev/shm")  # noqa: S108 -- a directory of its own below it
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    usable = memory.is_dir() and os.access(memory, os.W_OK) and "ACX_EVENTS" not in os.environ
     with tempfile.TemporaryDirectory(prefix="acx-", dir=memory if usable else None) as path:
         yield Path(path)
 
