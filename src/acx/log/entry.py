@@ -80,6 +80,15 @@ def entry_of(k: bytes, at: str, event: bytes) -> bytes:
     return _commit(k, _preimage(at, event))
 
 
+def salt_of(k: bytes) -> bytes:
+    """What shows, with hour and event, that an entry is theirs, and opens nothing.
+
+    Args:
+        k: the event's secret.
+    """
+    return _derive(k, b"salt")
+
+
 def seal(event: bytes, at: str, k: bytes) -> Sealed:
     """Make what the log publishes of an event.
 
@@ -148,7 +157,7 @@ def _preimage(at: str, event: bytes) -> bytes:
 
 
 def _commit(k: bytes, preimage: bytes) -> bytes:
-    return hashlib.sha256(_LABEL + _derive(k, b"salt") + preimage).digest()
+    return hashlib.sha256(_LABEL + salt_of(k) + preimage).digest()
 
 
 def _derive(k: bytes, info: bytes) -> bytes:

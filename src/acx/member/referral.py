@@ -7,7 +7,6 @@ and never who they are.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -20,6 +19,8 @@ import polars as pl
 
 from acx import __version__
 from acx.interchange import Stix
+from acx.log.checkpoint import Checkpoint
+from acx.log.entry import salt_of
 from acx.log.proof import LogProof
 from acx.log.tiles import inclusion_path
 from acx.member.errors import ReplicaError
@@ -34,7 +35,6 @@ from acx.records.report import Report
 from acx.records.state import ReportView
 
 FOLDER: Final = "proofs"
-_NO_SALT: Final = bytes(32)
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886 }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; padding: 1rem }
@@ -98,13 +98,13 @@ def refer(replica: Replica, name: str, directory: Path, *, default_country: str 
         ReplicaError: the replica is empty.
         Unwritable: the system refuses.
     """
-    networks = find_networks(replica, default_country=default_country)
+    _trusted(replica)
+    networks, ring = None, None
+    if replica.report(name) is None:
+        networks = find_networks(replica, default_country=default_country)
+        ring = networks.ring(name)
     with replica.snapshot():
-        checkpoint = replica.checkpoint
-        if checkpoint is None:
-            raise ReplicaError("the replica is empty; sync first")
-        alone = replica.report(name)
-        ring = None if alone is not None else networks.ring(name)
+        checkpoint = _trusted(replica)
         ids = [name] if ring is None else [node.id for node in ring.accounts]
         views = [view for view in map(replica.report, ids) if view is not None and view.report_json]
         if not views:
@@ -120,7 +120,7 @@ def refer(replica: Replica, name: str, directory: Path, *, default_country: str 
         out.write("verify.py", verifier)
         told = [_told(view) for view in views]
         out.table("accounts.csv", pl.DataFrame([_row(view) for view in views]))
-        if ring is not None:
+        if networks is not None and ring is not None:
             links = [msgspec.to_builtins(link) for link in ring.links]
             out.table("links.csv", pl.DataFrame(links))
             out.write("network.html", _picture(networks, ring).encode())
@@ -132,7 +132,7 @@ def refer(replica: Replica, name: str, directory: Path, *, default_country: str 
             "made_with": f"acx {__version__}",
             "origin": checkpoint.origin,
             "log_size": checkpoint.size,
-            "ring": None if ring is None else ring,
+            "ring": ring,
             "reports": told,
         }
         out.write("referral.json", msgspec.json.encode(summary))
@@ -141,6 +141,13 @@ def refer(replica: Replica, name: str, directory: Path, *, default_country: str 
     return Referral(
         reports=len(views), events=len(events), files=len(out.files) + 1, log_size=checkpoint.size
     )
+
+
+def _trusted(replica: Replica) -> Checkpoint:
+    checkpoint = replica.checkpoint
+    if checkpoint is None:
+        raise ReplicaError("the replica is empty; sync first")
+    return checkpoint
 
 
 class _Folder:
@@ -184,7 +191,7 @@ def _proved(
                 "type": step.type,
                 "index": step.index,
                 "at": stored.at,
-                "salt": _salt(stored.k).hex(),
+                "salt": salt_of(stored.k).hex(),
             }
             path = tuple(inclusion_path(tiles, step.index, size))
             yield (
@@ -195,11 +202,6 @@ def _proved(
                     ".tlog-proof": LogProof(step.index, path, note).text.encode(),
                 },
             )
-
-
-def _salt(k: bytes) -> bytes:
-    """What shows that an event is its entry's, and opens nothing (`acx.log.entry`)."""
-    return hmac.digest(hmac.digest(_NO_SALT, k, "sha256"), b"salt\x01", "sha256")
 
 
 def _report(view: ReportView) -> Report:

@@ -37,12 +37,12 @@ TEXTS: Final = ("texts", "filings")
 FORGETTING_SECONDS: Final = 10.0
 """How long a command goes on trying to overwrite what it deleted."""
 _LOCK_MILLISECONDS: Final = 100
+"""How long forgetting waits for those who read; whoever comes after it waits as long."""
 _OLDER_STATES: Final = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
     " AND pid <> pg_backend_pid() AND age(backend_xmin) > 0)"
 )
 """Whether somebody reads this database as it was before now."""
-"""How long forgetting waits for those who read; whoever comes after it waits as long."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 SQLITE_LOOK_SECONDS: Final = 0.02
 """How often a SQLite file is looked at by those who wait for a change: some microseconds each."""
